@@ -1,0 +1,45 @@
+# tidegate: build, run, check. `make` builds $(BUILD)/tidegate; `make run` and `make test` first install what a fresh
+# Debian 12 lacks. Variables: BUILD, PREFIX, CONFIG, VARIANT (release, asan, tsan).
+
+BUILD ?= build
+VARIANT ?= release
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LUADIR ?= $(PREFIX)/share/lua/5.1
+CONFIG ?= scripts/demo/gateway.lua
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+LUAJIT ?= luajit
+
+release_binary := $(BUILD)/tidegate
+asan_binary := $(BUILD)/asan/tidegate
+tsan_binary := $(BUILD)/tsan/tidegate
+
+.DEFAULT_GOAL := all
+.PHONY: all binaries support unit deps run test lint format bench install clean
+
+all: $($(VARIANT)_binary)
+
+include make/build.mk
+include make/check.mk
+
+deps:
+	@tools/packages.sh build
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	$($(VARIANT)_binary) run -c $(CONFIG)
+
+bench:
+	@tools/packages.sh build bench
+	@$(MAKE) --no-print-directory VARIANT=release all support
+	BUILD=$(BUILD) TIDEGATE_BIN=$(abspath $(release_binary)) TIDEGATE_SUPPORT=$(abspath $(BUILD)/support) t/bench/run
+
+install: $(release_binary)
+	install -D -m 755 $(release_binary) $(DESTDIR)$(BINDIR)/tidegate
+	cd lua && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(LUADIR))/{} \;
+
+clean:
+	rm -rf $(BUILD)

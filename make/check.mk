@@ -1,0 +1,7 @@
+# Lint and tests.
+lint:
+	@true
+test:
+	@true
+format:
+	@true
