@@ -25,16 +25,19 @@ all: $($(VARIANT)_binary)
 include make/build.mk
 include make/check.mk
 
+# A make of ours that was not told how many jobs to run takes one a processor.
+submake = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
 deps:
 	@tools/packages.sh build
 
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(submake) all
 	$($(VARIANT)_binary) run -c $(CONFIG)
 
 bench:
 	@tools/packages.sh build bench
-	@$(MAKE) --no-print-directory VARIANT=release all support
+	@$(submake) VARIANT=release all support
 	BUILD=$(BUILD) TIDEGATE_BIN=$(abspath $(release_binary)) TIDEGATE_SUPPORT=$(abspath $(BUILD)/support) t/bench/run
 
 install: $(release_binary)

@@ -1,7 +1,40 @@
 # Lint and tests.
-lint:
-	@true
-test:
-	@true
+
+c_files := $(sort $(shell find core t -name node_modules -prune -o -name '*.[ch]' -print))
+lua_files := $(sort $(shell find lua scripts t tools -name node_modules -prune -o -name '*.lua' -print 2>/dev/null))
+shell_files := $(wildcard tools/*.sh)
+
+.PHONY: lint-format lint-c lint-lua lint-layers lint-traps
+
+lint: deps-lint
+	@$(submake) lint-format lint-c lint-lua lint-layers lint-traps
+
+.PHONY: deps-lint
+deps-lint:
+	@tools/packages.sh build lint
+
+lint-format:
+	@clang-format --dry-run -Werror $(c_files)
+	@for file in $(shell_files); do bash -n $$file || exit 1; done
+
+lint-c:
+	@mkdir -p $(BUILD)/cppcheck
+	@cppcheck --quiet --std=c11 --language=c --library=posix,gnu --enable=warning,performance,portability \
+		--inline-suppr --suppressions-list=.cppcheck --cppcheck-build-dir=$(BUILD)/cppcheck \
+		--error-exitcode=1 -j $(shell nproc) -D__GNUC__ -Icore core
+
+lint-lua:
+	@luacheck --quiet --no-cache $(lua_files) $(wildcard *.rockspec)
+
+lint-layers:
+	@$(LUAJIT) tools/check_layers.lua
+
+lint-traps:
+	@$(LUAJIT) tools/check_traps.lua
+
 format:
-	@true
+	clang-format -i $(c_files)
+
+# ONLY=text runs the tests whose file name contains it, and no lint.
+test:
+	+@BUILD='$(BUILD)' ONLY='$(ONLY)' MAKE='$(submake)' tools/test.sh
