@@ -1,0 +1,56 @@
+/* The header or trailer section of a message: an ordered list of lines in the arena of its exchange. Slices point into
+ * the parsed head or the arena and are stable for the life of the message. One thread. */
+#ifndef TG_HTTP_FIELDS_H
+#define TG_HTTP_FIELDS_H
+
+#include "base/arena.h"
+#include "http/field_name.h"
+
+struct tg_field {
+    struct tg_slice name; /* as received or set; compare by tg_field_is */
+    struct tg_slice value;
+    uint16_t token; /* enum tg_field_name */
+    bool removed;   /* taken out; skipped by everything */
+    bool own;       /* of this hop (framing, Connection, ...): scripts may read it, it is never forwarded */
+};
+
+struct tg_fields {
+    struct tg_arena *arena;
+    struct tg_field *lines;
+    uint32_t count, capacity;                          /* removed ones count */
+    uint64_t present[(TG_FIELD_NAME_COUNT + 63) / 64]; /* a set bit: there may be a line with this token */
+};
+
+void tg_fields_init(struct tg_fields *fields, struct tg_arena *arena);
+/* Appends without a check or copy: for the parser and for names and values known to be right. */
+bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name, struct tg_slice value)
+    __attribute__((warn_unused_result));
+/* Checks name and value as a client's would be and copies both into the arena; problem says what is wrong. */
+bool tg_fields_add(struct tg_fields *fields, struct tg_slice name, struct tg_slice value, const char **problem)
+    __attribute__((warn_unused_result));
+/* Removes all lines of the name and adds one. */
+bool tg_fields_set(struct tg_fields *fields, struct tg_slice name, struct tg_slice value, const char **problem)
+    __attribute__((warn_unused_result));
+/* How many lines were removed. token may be TG_FIELD_OTHER: then the name decides. */
+size_t tg_fields_remove(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name);
+void tg_fields_clear(struct tg_fields *fields);
+/* The first line with that name, or NULL. `name` matters only where token is TG_FIELD_OTHER. */
+const struct tg_field *tg_fields_find(const struct tg_fields *fields, enum tg_field_name token, struct tg_slice name);
+/* The next line of the same name after `field`, or NULL. */
+const struct tg_field *tg_fields_find_next(const struct tg_fields *fields, const struct tg_field *field);
+bool tg_field_is(const struct tg_field *field, enum tg_field_name token, struct tg_slice name);
+/* A copy in `arena` (lines only; names and values are shared). */
+bool tg_fields_copy(struct tg_fields *to, const struct tg_fields *from, struct tg_arena *arena)
+    __attribute__((warn_unused_result));
+
+static inline bool tg_fields_has(const struct tg_fields *fields, enum tg_field_name token)
+{
+    return (fields->present[token / 64] >> (token % 64) & 1) &&
+           tg_fields_find(fields, token, (struct tg_slice){ 0 }) != NULL;
+}
+
+/* Goes over the members of a comma-separated list value (RFC 9110 5.6.1); *rest starts as the value. Quoted strings are
+ * kept whole. false at the end; empty members are given as empty slices. */
+bool tg_list_next(struct tg_slice *rest, struct tg_slice *member);
+
+#endif

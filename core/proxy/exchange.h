@@ -1,0 +1,147 @@
+/* One request and its response: the centre of the proxy, neutral to protocols. It lives in an arena of its own, in one
+ * worker's thread. Its life, in order, one function a state (exchange.c): route, request phase, destination, attempt
+ * (peer, upstream_request phase, connection), response head, upstream_response and response phases, body, end, log
+ * phase. */
+#ifndef TG_PROXY_EXCHANGE_H
+#define TG_PROXY_EXCHANGE_H
+
+#include "http/forward.h"
+#include "proxy/hooks.h"
+#include "proxy/lease.h"
+#include "proxy/pipe.h"
+#include "proxy/router.h"
+#include "proxy/side.h"
+#include "proxy/worker.h"
+
+enum tg_exchange_state {
+    TG_EXCHANGE_REQUEST,          /* the request phase runs or waits */
+    TG_EXCHANGE_UPSTREAM_REQUEST, /* that phase of the current attempt */
+    TG_EXCHANGE_CONNECTING,
+    TG_EXCHANGE_AWAITING_HEAD,     /* sent, or being sent */
+    TG_EXCHANGE_UPSTREAM_RESPONSE, /* that phase */
+    TG_EXCHANGE_ERROR,             /* the error phase */
+    TG_EXCHANGE_RESPONSE,          /* the response phase */
+    TG_EXCHANGE_STREAMING,         /* the response head has gone to the client */
+    TG_EXCHANGE_TUNNEL,
+    TG_EXCHANGE_LOG, /* over for the client; the log phase runs or waits */
+    TG_EXCHANGE_OVER,
+};
+
+enum tg_response_from { TG_FROM_NOBODY, TG_FROM_UPSTREAM, TG_FROM_SCRIPT, TG_FROM_GATEWAY };
+
+/* Why the gateway itself answers. */
+struct tg_exchange_error {
+    int status;       /* 0: none */
+    const char *code; /* "no_route", "no_upstream", "upstream_failed", "timeout", "script", "too_large", "bad_request",
+                         "overload" */
+    const char *detail; /* for logs; may be NULL */
+};
+
+/* Monotonic times; 0 until known. */
+struct tg_exchange_times {
+    double started, routed, request_done, connect_started, connected, first_byte, head_sent, ended;
+    double script; /* seconds inside Lua */
+};
+
+/* A header for the answer to come, whoever makes it. */
+struct tg_pending_field {
+    struct tg_pending_field *next;
+    struct tg_slice name, value;
+    bool add; /* else replaces */
+};
+
+struct tg_exchange {
+    struct tg_worker *worker;
+    struct tg_arena arena; /* holds this struct too */
+    struct tg_lease *lease;
+    struct tg_list lease_link;
+    enum tg_exchange_state state;
+    char id[32];
+
+    /* The request, as received and as handlers have changed it. */
+    struct tg_request_head request;
+    struct tg_slice listener; /* its name */
+    uint16_t listener_port;
+    struct tg_address peer_address; /* of the client's connection */
+    struct tg_ip peer_ip;
+    struct tg_client_identity client;
+    struct tg_route *route;
+    struct tg_route_parameters parameters;
+    struct tg_group *group; /* where to; handlers may change it in the request phase */
+    enum tg_half_close half_close;
+    bool client_half_closed;
+    bool host_changed; /* req.host was assigned: overrides route->host_header */
+    bool rewritten;    /* req.path was assigned by a handler: route->rewrite doesn't apply */
+    uint8_t reroutes;
+
+    /* The response. */
+    struct tg_response_head response;
+    enum tg_response_from from;
+    struct tg_pending_field *pending_fields, *pending_last;
+    struct tg_buffer_queue answer_body; /* body of an answer by script or gateway */
+    bool answered;                      /* a handler decided the answer: response, answer_body */
+    bool head_sent;                     /* committed */
+    struct tg_exchange_error error;
+
+    /* Attempts. */
+    struct tg_request_head outgoing; /* the head of this attempt: out */
+    uint32_t attempt;                /* from 1 */
+    struct tg_peer *peer;            /* of this attempt; counted */
+    uint64_t tried;                  /* bit set of the group's first 64 peers tried and failed */
+    bool fresh_retry_used;
+    bool request_sent; /* some byte of this attempt may have reached upstream */
+
+    struct tg_client_side *client_side;
+    struct tg_upstream_side *upstream_side; /* NULL between attempts */
+    struct tg_body_pipe request_pipe, response_pipe;
+    struct tg_buffer_queue replay; /* what of the request body was taken by upstream and could be sent again */
+    bool replayable;               /* the replay queue is whole so far */
+    bool body_wanted;
+    struct tg_fields request_trailers, response_trailers;
+    bool has_request_trailers, has_response_trailers;
+    uint8_t informational; /* 1xx passed on */
+
+    uint64_t bytes_in, bytes_out; /* bodies on the client's side */
+    uint16_t logged_status;       /* 499 where the client left; else the status sent */
+    struct tg_exchange_times times;
+    struct tg_deadline total; /* the whole request, then others by state */
+    double total_at;          /* INFINITY: none */
+    enum tg_reason end_reason;
+
+    /* For script/. */
+    void *script;                /* its record of this exchange, or NULL */
+    enum tg_hook_result resumed; /* result given to tg_exchange_resume */
+    enum tg_phase phase;         /* running or waiting */
+    bool phase_pending;
+    uint32_t entered;           /* how many handlers of the request chain were entered (onion) */
+    struct tg_text *log_fields; /* JSON members ",\"a\":1" that scripts added; NULL: none; owned by script/ */
+    bool log_skip;
+    struct tg_task step; /* continues after the current event */
+};
+
+/* Starts an exchange: the head (in arena) was parsed by the client side. `arena` moves into the exchange. NULL when out
+ * of memory (the arena is freed). The client side hears its first op after this call has returned. `body`: a body
+ * follows the head. */
+struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
+                                      struct tg_client_side *side, const struct tg_address *peer,
+                                      struct tg_slice listener, uint16_t listener_port);
+
+/* For hooks. */
+/* Continues a phase that was pending. Never from inside tg_hooks.run. */
+void tg_exchange_resume(struct tg_exchange *exchange, enum tg_hook_result result);
+/* Decides the answer: the status, a body (its buffers are moved; may be NULL) and fields to set afterwards on
+ * exchange->response.fields, which is empty now. false where the head has gone already. */
+bool tg_exchange_respond(struct tg_exchange *exchange, int status, struct tg_buffer_queue *body)
+    __attribute__((warn_unused_result));
+/* Matches again with the changed head, or takes `route`. false after five hops. */
+bool tg_exchange_reroute(struct tg_exchange *exchange, struct tg_route *route) __attribute__((warn_unused_result));
+/* Adds or replaces a field of the answer to come; checked and copied. */
+bool tg_exchange_pending_field(struct tg_exchange *exchange, struct tg_slice name, struct tg_slice value, bool add,
+                               const char **problem) __attribute__((warn_unused_result));
+void tg_exchange_set_time_left(struct tg_exchange *exchange, double seconds);
+/* Breaks off, without an answer. */
+void tg_exchange_abort(struct tg_exchange *exchange, enum tg_reason reason);
+/* The exchange gives up its generation: no further phase runs (tunnels, streams with log alone). */
+void tg_exchange_unpin(struct tg_exchange *exchange);
+
+#endif

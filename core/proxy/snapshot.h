@@ -1,0 +1,142 @@
+/* What one generation says about listeners, upstream groups and routes: built once by the loader thread, immutable from
+ * then on, counted, shared by all workers. All text lives in its arena. Times are seconds, sizes bytes. */
+#ifndef TG_PROXY_SNAPSHOT_H
+#define TG_PROXY_SNAPSHOT_H
+
+#include <stdatomic.h>
+
+#include "http/forward.h"
+#include "http/limits.h"
+#include "http/message.h"
+#include "net/address.h"
+
+struct tg_peer;   /* proxy/peer.h: outlives snapshots */
+struct tg_router; /* proxy/router.h */
+
+/* A route's own values win over its group's (upstream), those over the settings'. INFINITY: none. */
+struct tg_timeouts {
+    double header;    /* for the whole head of a request: 15 -> 408 */
+    double idle;      /* between requests of a client connection: 75 */
+    double body_rate; /* bytes a second that a body, either way, must make on average over 10 s windows: 500; 0: off */
+    double tunnel_idle;   /* no byte either way: 3600 */
+    double total;         /* for the whole request: none -> 504 */
+    double connect;       /* 5 */
+    double send;          /* upstream takes nothing for so long: 30 */
+    double first_byte;    /* until the response head: 60 -> 504 */
+    double between_bytes; /* of the response: 60 */
+};
+
+struct tg_group_peer {
+    struct tg_peer *peer; /* from the registry; the snapshot holds a reference */
+    uint32_t weight;      /* 1 to 1000 */
+};
+
+/* An upstream group: tg.upstream. */
+struct tg_group {
+    struct tg_slice name;
+    uint32_t index; /* within the snapshot */
+    struct tg_group_peer *peers;
+    size_t peer_count;
+    uint64_t weight_sum;
+    struct tg_timeouts timeouts;
+    uint32_t attempts;  /* in all, the first included: 3 */
+    uint32_t pool_size; /* idle connections kept for a peer, in all workers: 512 */
+    double pool_idle;   /* seconds an idle connection is kept: 60 */
+};
+
+enum tg_half_close { TG_HALF_CLOSE_ANSWER, TG_HALF_CLOSE_ABORT };
+enum tg_host_header { TG_HOST_PRESERVE, TG_HOST_UPSTREAM, TG_HOST_NAME };
+
+/* Handlers of one phase, in the order in which they run: numbers of uses (script/ knows what they are). */
+struct tg_chain {
+    const uint16_t *uses;
+    uint16_t count;
+};
+
+enum tg_phase {
+    TG_PHASE_REQUEST,
+    TG_PHASE_UPSTREAM_REQUEST,
+    TG_PHASE_UPSTREAM_RESPONSE,
+    TG_PHASE_RESPONSE,
+    TG_PHASE_ERROR,
+    TG_PHASE_LOG,
+    TG_PHASES
+};
+
+struct tg_static_field {
+    struct tg_slice name, value;
+};
+
+struct tg_route {
+    struct tg_slice name;
+    struct tg_slice declared_at; /* "gateway.lua:12" */
+    uint32_t index;
+    struct tg_group *group;  /* may be NULL */
+    uint16_t respond_status; /* not 0: answers by itself */
+    struct tg_slice respond_body;
+    const struct tg_static_field *respond_fields;
+    size_t respond_field_count;
+    uint16_t redirect_status;    /* not 0 */
+    struct tg_slice redirect_to; /* template with :params and *rest */
+    struct tg_slice rewrite;     /* template, or empty */
+    enum tg_host_header host_header;
+    struct tg_slice host_name; /* where TG_HOST_NAME */
+    bool raw_path;
+    enum tg_half_close half_close;
+    bool continue_on_error; /* on_script_error = "continue" */
+    struct tg_timeouts timeouts;
+    uint64_t body_limit;
+    uint32_t attempts;                 /* 0: the group's */
+    uint32_t phases;                   /* bit mask of enum tg_phase: not empty chains */
+    struct tg_chain chains[TG_PHASES]; /* upstream_response, response, error in reverse already */
+};
+
+struct tg_listener_config {
+    struct tg_slice name;
+    struct tg_slice text; /* "127.0.0.1:8080" */
+    struct tg_address address;
+};
+
+struct tg_settings {
+    uint32_t workers; /* 0: one a CPU; used at start only */
+    struct tg_http_limits limits;
+    uint32_t connections; /* a worker: 8192 */
+    struct tg_timeouts timeouts;
+    struct tg_trusted_proxies trusted_proxies;
+    size_t replay_limit; /* bytes of a request body kept for a retry: 64 KB */
+    bool access_log_off;
+    struct tg_slice access_log; /* file; empty: standard output */
+    struct tg_slice error_log;  /* file; empty: standard error */
+    double load_time;           /* 10 */
+    uint64_t script_memory;     /* cap of one VM: 128 MB */
+    uint32_t generations_keep;  /* 8 */
+    double generations_detach;  /* 60 */
+    double drain;               /* stop: deadline for what runs: 30 */
+    double drain_idle;          /* stop: idle connections wait for one more request: 1 */
+};
+
+struct tg_snapshot {
+    _Atomic uint32_t references;
+    uint64_t generation;
+    struct tg_arena arena;
+    struct tg_settings settings;
+    struct tg_listener_config *listeners;
+    size_t listener_count;
+    struct tg_group *groups;
+    size_t group_count;
+    struct tg_route *routes;
+    size_t route_count;
+    struct tg_route none; /* takes what no route takes: name "none", chains of tg.use, no destination */
+    struct tg_router *router;
+};
+
+/* With one reference and default settings. */
+struct tg_snapshot *tg_snapshot_new(void);
+struct tg_snapshot *tg_snapshot_ref(struct tg_snapshot *snapshot);
+/* Any thread; the last one releases peers and memory. */
+void tg_snapshot_unref(struct tg_snapshot *snapshot);
+/* NULL where there is none. */
+struct tg_group *tg_snapshot_group(const struct tg_snapshot *snapshot, struct tg_slice name);
+struct tg_route *tg_snapshot_route(const struct tg_snapshot *snapshot, struct tg_slice name);
+
+#endif

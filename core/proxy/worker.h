@@ -1,0 +1,50 @@
+/* What one worker thread has: its loop, its current lease, its client connections and its part of the pool. */
+#ifndef TG_PROXY_WORKER_H
+#define TG_PROXY_WORKER_H
+
+#include "base/log_ring.h"
+#include "base/text.h"
+#include "net/listener.h"
+#include "proxy/hooks.h"
+#include "proxy/lease.h"
+#include "proxy/peer.h"
+#include "proxy/side.h"
+
+struct tg_pool; /* the worker's hot idle connections */
+
+struct tg_worker {
+    uint32_t id; /* from 0 */
+    struct tg_loop *loop;
+    const struct tg_hooks *hooks; /* may be NULL: no scripts at all */
+    struct tg_lease *current;     /* new exchanges start under it */
+    struct tg_connector *connector;
+    struct tg_pool *pool;
+    struct tg_log_ring *log;
+    struct tg_text line; /* the access log's line being made */
+    struct tg_acceptor *acceptor;
+    _Atomic uint32_t connections; /* clients; see tg_accept_target */
+    struct tg_list clients;       /* client connections */
+    uint32_t exchanges;           /* not over yet */
+    bool draining;                /* stop: answers say close */
+    double drain_idle_until;
+    void (*quiet)(struct tg_worker *worker); /* draining, and the last client connection has ended; set by control/ */
+    void *context;                           /* control's */
+    void *script;                            /* script/'s state of this worker, shared by its VMs */
+    uint32_t *round_robin;                   /* balancer positions by group name hash; see balance.h */
+};
+
+/* In the worker's thread, before its loop runs. The loop's context must be the worker. */
+bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct tg_hooks *hooks,
+                    struct tg_log_ring *log) __attribute__((warn_unused_result));
+void tg_worker_deinit(struct tg_worker *worker);
+/* Makes this lease the current one; the old one is retired. */
+void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease);
+/* Stops keeping connections: idle ones are closed after `idle` seconds unless one more request comes, all at `deadline`
+ * (monotonic). `quiet` is called when none is left. */
+void tg_worker_drain(struct tg_worker *worker, double idle, double deadline);
+/* For tg_accept_target. */
+void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener);
+/* The name under which the current generation knows a listener: by its address. Called by tg_worker_accepted. */
+struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address);
+
+#endif
