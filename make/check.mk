@@ -24,7 +24,7 @@ lint-c:
 		--error-exitcode=1 -j $(shell nproc) -D__GNUC__ -Icore core
 
 lint-lua:
-	@luacheck --quiet --no-cache $(lua_files) $(wildcard *.rockspec)
+	@luacheck --quiet --no-color --no-cache $(lua_files) $(wildcard *.rockspec)
 
 lint-layers:
 	@$(LUAJIT) tools/check_layers.lua
@@ -37,4 +37,4 @@ format:
 
 # ONLY=text runs the tests whose file name contains it, and no lint.
 test:
-	+@BUILD='$(BUILD)' ONLY='$(ONLY)' MAKE='$(submake)' tools/test.sh
+	+@BUILD='$(BUILD)' ONLY='$(ONLY)' SUBMAKE='$(submake)' tools/test.sh

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Runs everything that must hold: packages, lint, unit tests under ASan and UBSan (threads under TSan too), specs against
 # the real binary. The last line is `N passed, N failed`; the exit code is 0 when nothing failed.
-# Environment: BUILD, MAKE, ONLY (part of a file's name: runs only those, without lint), TEST_JOBS.
+# Environment: BUILD, SUBMAKE (the make command), ONLY (part of a file's name: runs only those, without lint), TEST_JOBS.
 set -u
 BUILD=${BUILD:-build}
-MAKE=${MAKE:-make}
+make=${SUBMAKE:-make}
 ONLY=${ONLY:-}
 jobs=${TEST_JOBS:-$(nproc)}
 passed=0
@@ -26,7 +26,7 @@ need() {
 
 check_lint() {
     [ -n "$ONLY" ] && return
-    $MAKE -k lint && return
+    $make -k lint && return
     echo "tidegate: lint failed"
     failed=$((failed + 1))
 }
@@ -67,7 +67,7 @@ shopt -s nullglob
 need tools/packages.sh build test lint
 need install_node_modules
 check_lint
-need $MAKE binaries unit support
+need $make binaries unit support
 
 rm -rf "$BUILD/results" "$BUILD/san"
 mkdir -p "$BUILD/results" "$BUILD/san"
