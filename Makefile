@@ -32,12 +32,12 @@ deps:
 	@tools/packages.sh build
 
 run: deps
-	@$(submake) all
+	+@$(submake) all
 	$($(VARIANT)_binary) run -c $(CONFIG)
 
 bench:
 	@tools/packages.sh build bench
-	@$(submake) VARIANT=release all support
+	+@$(submake) VARIANT=release all support
 	BUILD=$(BUILD) TIDEGATE_BIN=$(abspath $(release_binary)) TIDEGATE_SUPPORT=$(abspath $(BUILD)/support) t/bench/run
 
 install: $(release_binary)

@@ -7,7 +7,7 @@ shell_files := $(wildcard tools/*.sh)
 .PHONY: lint-format lint-c lint-lua lint-layers lint-traps
 
 lint: deps-lint
-	@$(submake) lint-format lint-c lint-lua lint-layers lint-traps
+	+@$(submake) lint-format lint-c lint-lua lint-layers lint-traps
 
 .PHONY: deps-lint
 deps-lint:
