@@ -20,11 +20,10 @@ struct tg_route_parameters {
 struct tg_router *tg_router_new(void);
 void tg_router_free(struct tg_router *router);
 
-/* One declared pattern of a route; methods is a bit set of enum tg_method (0: any; GET implies HEAD), other_methods
- * lists further ones as text. Hosts: exact,
- * "*.suffix", or empty for any. listener: a name, or empty. Patterns: "/exact", "/users/:id", "/files/*rest",
- * "/files/*" (both match "/files" too), "/*". false: `why` says what is wrong with the pattern, or which route ties
- * with it ("... ties with route "a" (gateway.lua:3)"). */
+/* One declared pattern of a route. methods: a bit set of enum tg_method (0: any; GET implies HEAD); other_methods:
+ * further ones as text. host: exact, a wildcard of a suffix, or empty for any. listener: a name, or empty. path: as
+ * API.md section 2 has it; a rest as last segment also matches the path without it. false: `why` says what is wrong
+ * with the pattern, or which route ties with it ("ties with route "a" (gateway.lua:3)"). */
 bool tg_router_add(struct tg_router *router, struct tg_route *route, struct tg_slice listener, struct tg_slice host,
                    struct tg_slice path, uint32_t methods, const struct tg_slice *other_methods, size_t other_count,
                    char why[512]) __attribute__((warn_unused_result));
@@ -32,7 +31,7 @@ bool tg_router_add(struct tg_router *router, struct tg_route *route, struct tg_s
 struct tg_route_query {
     struct tg_slice listener; /* its name */
     struct tg_slice host;     /* canonical */
-    struct tg_slice path;     /* normalised; "*" for OPTIONS * matches only routes of "/*" with no narrower path */
+    struct tg_slice path;     /* normalised; an asterisk alone (OPTIONS) matches only a route for all paths */
     enum tg_method method;
     struct tg_slice method_text;
 };
@@ -42,7 +41,7 @@ struct tg_route_query {
 struct tg_route *tg_router_match(const struct tg_router *router, const struct tg_route_query *query,
                                  struct tg_route_parameters *parameters, bool *path_taken);
 
-/* Fills a template such as "/v1/*rest" or "/orders/:order" with captured values, as they stand encoded. false: a name
+/* Fills a template such as "/v1/:id" or "/orders/:order" with captured values, as they stand encoded. false: a name
  * isn't captured, or out of memory. */
 bool tg_route_expand(struct tg_slice template_text, const struct tg_route_parameters *parameters,
                      struct tg_arena *arena, struct tg_slice *out) __attribute__((warn_unused_result));
