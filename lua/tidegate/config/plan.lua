@@ -1,5 +1,5 @@
---- The plan: what the configuration words of one generation come to. This file is where the Lua of the words and the C of
---- `core/script/` meet; the comment is the contract of both sides.
+--- The plan: what the configuration words of one generation come to. This file is where the Lua of the words and the C
+--- of `core/script/` meet; the comment is the contract of both sides.
 --
 -- What C gives: `package.preload["tidegate.host"]`, a table
 --
@@ -30,54 +30,54 @@
 -- unless "sorted" is said; `at` is "file:line" of the word; `?` may be absent, all else is always there.
 --
 --   settings
---     workers                 0: one for each CPU (`--workers` wins over it)
---     limits                  head, fields, target, body, connections (for each worker), replay (body bytes kept for a retry)
---     timeouts                header, idle, tunnel_idle, total (seconds), body_rate (least bytes a second)
---     access_log              file ("stdout", or a path; relative: from `folder`), off (boolean)
---     error_log               file ("stderr", or a path), level ("debug", "info", "warn", "error")
---     trusted_proxies         sorted list of CIDRs "10.0.0.0/8", "::1/128"
---     scripts                 load_time (seconds)
---     generations             keep (integer), detach (seconds)
---     pool                    size (idle connections of the whole process)
---     stop                    grace (seconds an idle client connection waits for one more request), deadline (seconds)
---   listeners                 list of { name, address, at }; one entry for each address, so several may share a name
---                             (those of one `tg.listen`); address "127.0.0.1:80", "[::1]:80"
---   upstreams                 list, sorted by name: { name, at, peers, balance, timeouts, pool, retry }
---     peers                   list of { address, weight, priority, zone? }; address "10.0.0.1:80", "[::1]:80", "unix:/path";
---                             weight 1 to 1000, priority 0 (first) to 9
---     balance                 "round_robin"
---     timeouts                connect, send, first_byte, between_bytes, total?
---     pool                    size (idle connections for each peer), idle (seconds)
---     retry                   attempts (1: none but the first)
---   uses                      list of { name, at, must_run, phases, options }: one entry each time a handler is used
---     phases                  list in the order of a request's life: "request", "upstream_request", "upstream_response",
---                             "response", "error", "log"
---     options                 what can be written down of them; only for `serialise`
---   global_uses               list of numbers of uses: those of `tg.use`
---   splits                    list, sorted by name: { name, at, salt, control, arms = { { name, share, upstream? } } }; share in
---                             hundredths of a percent
---   routes                    list: each
+--     workers            0: one for each CPU (`--workers` wins over it)
+--     limits             head, fields, target, body, replay (body bytes kept for a retry), connections (a worker)
+--     timeouts           header, idle, tunnel_idle, total (seconds), body_rate (least bytes a second)
+--     access_log         file ("stdout", or a path; relative: from `folder`), off (boolean)
+--     error_log          file ("stderr", or a path), level ("debug", "info", "warn", "error")
+--     trusted_proxies    list of CIDRs "10.0.0.0/8", "::1/128"
+--     scripts            load_time (seconds)
+--     generations        keep (integer), detach (seconds)
+--     pool               size (idle upstream connections of the whole process)
+--     stop               grace (seconds an idle client connection waits for one more request), deadline (seconds)
+--   listeners            list of { name, address, at }; one entry for each address, so several may share a name
+--                        (those of one `tg.listen`); address "127.0.0.1:80", "[::1]:80"
+--   upstreams            list, sorted by name: { name, at, peers, balance, protocol, timeouts, pool, retry }
+--     peers              list of { address, weight }; address "10.0.0.1:80", "[::1]:80", "unix:/path"; weight 1 to 1000
+--     balance            "round_robin"
+--     protocol           "h1"
+--     timeouts           connect, send, first_byte, between_bytes, total?
+--     pool               size (idle connections for each peer), idle (seconds)
+--     retry              attempts (1: none but the first)
+--   uses                 list of { name, at, must_run, phases, options }: one entry each time a handler is used
+--     phases             list in the order of a request's life: "request", "upstream_request", "upstream_response",
+--                        "response", "error", "log"
+--     options            what can be written down of them; only for `serialise`
+--   global_uses          list of numbers of uses: those of `tg.use`
+--   splits               list, sorted by name: { name, at, salt, control, arms, request_header?, response_header? };
+--                        arms: list, sorted by name, of { name, share, upstream? }; share in hundredths of a percent
+--   routes               list: each
 --     name, at
---     hosts                   list, lower case; "*.x" is any name below x, at any depth; empty: any
---     paths                   list, never empty: segments are text (normalised as req.path is), ":name", and as the last one
---                             "*name" or "*" (the rest, which may be empty: "/files/*" matches "/files" and "/files/")
---     methods                 list; empty: any; GET takes HEAD too
---     listeners               list of names; empty: any
---     upstream?               name; respond?, redirect?: at most one of the three
---     respond?                { status, body, headers = { { name, value }, ... } }; content-type is among them, framing is not
---     redirect?               { status, location }; location as rewrite, or a whole URL with such segments; the query of the
---                             request is added where location has none
---     rewrite?                path with parameters as segments ":name", "*name", "*": replaced by the still encoded text
---     host_header             "preserve", "upstream", or the name to send
---     raw_path                boolean
---     half_close              "answer" or "abort"
---     on_script_error         "fail" or "continue"
---     timeouts                tunnel_idle, body_rate; connect?, send?, first_byte?, between_bytes?, total?: where absent, those
---                             of the upstream hold, then those of the settings
---     limits                  body
---     retry?                  { attempts }, over the upstream's
---     uses                    list of numbers of uses in the order of the chain: tg.use, groups from outer to inner, the route's
---                             list, its inline phases
+--     hosts              list, lower case; "*.x" is any name below x, at any depth; empty: any
+--     paths              list, never empty: segments are text (normalised as req.path is), ":name", and as the last one
+--                        "*name" or "*" (the rest, which may be empty: "/files/*" matches "/files" and "/files/")
+--     methods            list; empty: any; GET takes HEAD too
+--     listeners          list of names; empty: any
+--     upstream?          name; of upstream, respond and redirect at most one is there
+--     respond?           { status, body, headers = { { name, value }, ... } }; has content-type, no framing
+--     redirect?          { status, location }; location is a path as in rewrite, or a whole URL with such segments; the
+--                        query of the request is added where location has none
+--     rewrite?           path with parameters as segments ":name", "*name", "*": replaced by the still encoded text
+--     host_header        "preserve", "upstream", or the name to send
+--     raw_path           boolean
+--     half_close         "answer" or "abort"
+--     on_script_error    "fail" or "continue"
+--     timeouts           tunnel_idle, body_rate; connect?, send?, first_byte?, between_bytes?, total?: where absent,
+--                        those of the upstream hold, then those of the settings
+--     limits             body
+--     retry?             { attempts }, over the upstream's
+--     uses               list of numbers of uses in the order of the chain: tg.use, groups from outer to inner, the
+--                        route's list, its inline phases
 --
 -- That two routes tie is found by the router in C.
 
