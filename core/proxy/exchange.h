@@ -104,9 +104,20 @@ struct tg_exchange {
     uint64_t bytes_in, bytes_out; /* bodies on the client's side */
     uint16_t logged_status;       /* 499 where the client left; else the status sent */
     struct tg_exchange_times times;
-    struct tg_deadline total; /* the whole request, then others by state */
-    double total_at;          /* INFINITY: none */
+    double total_at;   /* the whole request; INFINITY: none */
+    double wait_until; /* of the current state: first byte, between bytes, ...; INFINITY: none */
     enum tg_reason end_reason;
+
+    /* What has happened since the last step. */
+    bool client_left, client_request_ended;
+    struct tg_problem client_problem;   /* status 0: none */
+    struct tg_upstream_side *connected; /* the connector's answer */
+    enum tg_reason connect_failed, upstream_failed;
+    const char *upstream_detail;
+    bool upstream_head_ready, upstream_ended;
+    bool upstream_reused;               /* the response came over a connection that had carried another exchange */
+    bool response_taken, request_taken; /* the side took the end of that pipe */
+    uint32_t phases_failed;             /* bit mask: a phase whose script failed isn't run again */
 
     /* For script/. */
     void *script;                /* its record of this exchange, or NULL */
@@ -125,6 +136,13 @@ struct tg_exchange {
 struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
                                       struct tg_client_side *side, const struct tg_address *peer,
                                       struct tg_slice listener, uint16_t listener_port);
+
+/* Likewise for a request whose head was refused by the codec: it is answered with problem's status, seen by no handler,
+ * and logged. `head` may be partly filled. */
+struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct tg_arena *arena,
+                                               const struct tg_request_head *head, struct tg_client_side *side,
+                                               const struct tg_address *peer, struct tg_slice listener,
+                                               uint16_t listener_port, const struct tg_problem *problem);
 
 /* For hooks. */
 /* Continues a phase that was pending. Never from inside tg_hooks.run. */

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "http/message.h"
 #include "http/problem.h"
+#include "net/loop.h"
 
 struct tg_exchange;
 struct tg_client_side;
@@ -38,8 +39,9 @@ struct tg_client_side_ops {
     void (*send_head)(struct tg_client_side *side, const struct tg_response_head *head, bool end);
     /* The exchange's response pipe has bytes, or has ended: take from it with tg_exchange_take_response. */
     void (*body_ready)(struct tg_client_side *side);
-    /* Let the client send its body (100 Continue where it waits for one), and resume reading it. */
-    void (*want_body)(struct tg_client_side *side);
+    /* Start to read the request body, which waits until something wants it. `say_continue`: the gateway itself consumes
+     * it, so a client that waits for 100 (Continue) is told so by us; else that word comes from upstream. */
+    void (*want_body)(struct tg_client_side *side, bool say_continue);
     /* Stop, and go on, reading the request body: back-pressure. */
     void (*pause_body)(struct tg_client_side *side);
     void (*resume_body)(struct tg_client_side *side);
@@ -53,6 +55,9 @@ struct tg_client_side_ops {
 
 struct tg_client_side {
     const struct tg_client_side_ops *ops;
+    /* The connection's one timer, lent to the exchange: it may only move it earlier; when it fires, the side calls
+     * tg_exchange_tick and sets it to the earlier of its own time and what that returns. */
+    struct tg_deadline *deadline;
 };
 
 struct tg_upstream_side_ops {
@@ -77,10 +82,12 @@ struct tg_upstream_side {
 
 /* Where the exchange gets its upstream sides from: the pool, or a test. */
 struct tg_connector {
-    /* Starts to find a connection to this peer for the exchange; `fresh`: a new one, not an idle one.
-     * tg_exchange_from_connector_ready or _failed follows, at once or later, but never inside this call. */
-    void (*acquire)(struct tg_connector *connector, struct tg_exchange *exchange, struct tg_group *group,
-                    struct tg_peer *peer, double timeout, bool fresh);
+    /* An idle connection to this peer, at once; or NULL, and tg_exchange_from_connector_ready or _failed follows, never
+     * from inside this call. `fresh`: a new one, not an idle one. `careful`: an idle one is tested before it is given
+     * (a request that can't be repeated). `timeout`: seconds to connect. */
+    struct tg_upstream_side *(*acquire)(struct tg_connector *connector, struct tg_exchange *exchange,
+                                        struct tg_group *group, struct tg_peer *peer, double timeout, bool fresh,
+                                        bool careful);
     /* Forget a pending acquire of this exchange. */
     void (*cancel)(struct tg_connector *connector, struct tg_exchange *exchange);
 };
@@ -95,6 +102,9 @@ void tg_exchange_from_client_problem(struct tg_exchange *exchange, const struct 
 void tg_exchange_from_client_left(struct tg_exchange *exchange, enum tg_reason reason);
 /* The client ended its direction after a whole request. */
 void tg_exchange_from_client_half_close(struct tg_exchange *exchange);
+/* The lent deadline fired: what is overdue is acted on after the current event; the answer is the next monotonic time
+ * at which the exchange wants to be called (INFINITY: none). */
+double tg_exchange_tick(struct tg_exchange *exchange);
 /* Bytes of the response have left for the client: the pipe may have room again. */
 void tg_exchange_from_client_drained(struct tg_exchange *exchange);
 
