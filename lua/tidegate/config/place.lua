@@ -48,6 +48,15 @@ function place.raise(at, word, message, ...)
   error(at .. ": " .. word .. ": " .. message, 0)
 end
 
+---Raises for a field of a word: `why` is wrong with it, `path` says which field it is.
+---@param at string
+---@param word string
+---@param why string
+---@param path string?
+function place.wrong(at, word, why, path)
+  place.raise(at, word, "%s", path and path .. ": " .. why or why)
+end
+
 ---Raises for a name of the API that this version lacks.
 ---@param at string
 ---@param name string

@@ -20,11 +20,11 @@
 --   config = require "tidegate.config"
 --   plan = config.finish()            checks everything across declarations; raises "file:line: word: message"
 --   text = config.serialise(plan)     one line a value, sorted: equal in all VMs of a generation
---   config.difference(text, other)    first line that differs, for the message; nil where they are equal
+--   config.difference(text, other)    what differs first, for the message; nil where they are equal
 --   config.use(n)                     { handler = table of phase functions, options = o } of plan.uses[n]
 --
--- After `finish` the words raise. `handler.init(options)`, where the handler has one, is called by C in each worker, once
--- a use.
+-- After `finish` the words raise. `handler.init(options)`, where the handler has one, is called by C in each worker,
+-- once a use.
 --
 -- The plan. Seconds and bytes are plain numbers; in timeouts and limits 0 is "none"; lists keep the order of the file
 -- unless "sorted" is said; `at` is "file:line" of the word; `?` may be absent, all else is always there.

@@ -1,5 +1,5 @@
---- Checks of single values. A check takes what was written and returns it in the form of the plan; or nil, what is wrong
---- with it, and (inside a table) the path of the value that is wrong.
+--- Checks of single values. A check takes what was written and returns it in the form of the plan; or nil, what is
+--- wrong with it, and (inside a table) the path of the value that is wrong.
 
 local suggest = require "tidegate.config.suggest"
 

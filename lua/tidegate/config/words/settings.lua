@@ -1,0 +1,114 @@
+--- tg.settings: values of the whole process.
+
+local address = require "tidegate.config.address"
+local declarations = require "tidegate.config.declarations"
+local host = require "tidegate.host"
+local place = require "tidegate.config.place"
+local values = require "tidegate.config.values"
+
+place.library()
+
+local KB, MB, GB = 1024, 1024 ^ 2, 1024 ^ 3
+
+local settings = {}
+
+settings.DEFAULTS = {
+  workers = 0,
+  limits = { head = 32 * KB, fields = 100, target = 8 * KB, body = GB, replay = 64 * KB, connections = 16384 },
+  timeouts = { header = 15, idle = 60, body_rate = 240, tunnel_idle = 600, total = 0 },
+  access_log = { file = "stdout", off = false },
+  error_log = { file = "stderr", level = "info" },
+  trusted_proxies = {},
+  scripts = { load_time = 10 },
+  generations = { keep = 8, detach = 60 },
+  pool = { size = 1024 },
+  stop = { grace = 2, deadline = 30 },
+}
+
+local later = values.later
+
+local function off_or(check)
+  return function(value)
+    if value == false then return { off = true } end
+    return check(value)
+  end
+end
+
+local function file(value)
+  local path, why = values.text(value)
+  if not path then return nil, why end
+  return path
+end
+
+local function version_numbers(text)
+  local major, minor = text:match "^(%d+)%.?(%d*)"
+  return tonumber(major), tonumber(minor) or 0
+end
+
+local function needs(value)
+  local major, minor = version_numbers(type(value) == "string" and value or "")
+  if not major then return values.expected('a version such as "1.2"', value) end
+  local our_major, our_minor = version_numbers(host.version)
+  if our_major and (our_major < major or our_major == major and our_minor < minor) then
+    return nil, ("this is tidegate %s, the configuration needs %s"):format(host.version, value)
+  end
+  return value
+end
+
+---The body's limits and the timeouts that a route and a group take too; names of the others, to say where they belong.
+settings.route_limits = { body = values.bytes_or_none }
+settings.route_timeouts = {
+  body_rate = values.bytes_or_none, tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
+}
+
+local read = values.record {
+  workers = values.integer(1, 256),
+  limits = values.record {
+    head = values.integer(512, MB), fields = values.integer(1, 10000), target = values.integer(64, MB),
+    body = values.bytes_or_none, replay = values.integer(0, 64 * MB), connections = values.integer(1, 2 ^ 20),
+  },
+  timeouts = values.record {
+    header = values.seconds, idle = values.seconds, body_rate = values.bytes_or_none,
+    tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
+  },
+  access_log = off_or(values.record { file = file }),
+  error_log = values.record { file = file, level = values.one_of { "debug", "info", "warn", "error" } },
+  trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
+  scripts = values.record { load_time = values.seconds, cpu = later, memory = later, allow = later },
+  generations = values.record { keep = values.integer(2, 64), detach = values.seconds, max_age = later },
+  pool = values.record { size = values.integer(0, 2 ^ 20) },
+  stop = values.record { grace = values.number(0, 3600), deadline = values.number(0, 86400) },
+  needs = needs,
+  admin = later, state = later,
+}
+
+---The settings of the plan, from what was given or nil.
+---@param given table?
+---@return table
+function settings.complete(given)
+  local result = {}
+  for name, default in pairs(settings.DEFAULTS) do
+    local value = given and given[name]
+    if type(default) == "table" and next(default) ~= nil then
+      value = values.with_defaults(values.with_defaults({}, value or {}), default)
+    end
+    if value == nil then value = default end
+    result[name] = value
+  end
+  return result
+end
+
+---@param given table
+local function word(given)
+  local at = declarations.open_outside_groups "tg.settings"
+  if declarations.settings then
+    place.raise(at, "tg.settings", "stands there twice, first at %s", declarations.settings.at)
+  end
+  local fields, why, path = read(given)
+  if not fields then place.wrong(at, "tg.settings", why, path) end
+  declarations.settings = { at = at, fields = fields }
+end
+
+settings.words = { settings = word }
+
+return settings

@@ -1,0 +1,85 @@
+--- tg.upstream: a group of peers that do the same work.
+
+local address = require "tidegate.config.address"
+local declarations = require "tidegate.config.declarations"
+local place = require "tidegate.config.place"
+local values = require "tidegate.config.values"
+
+place.library()
+
+local upstream = {}
+
+local DEFAULTS = {
+  timeouts = { connect = 5, send = 60, first_byte = 60, between_bytes = 60 },
+  pool = { size = 64, idle = 60 },
+  retry = { attempts = 3 },
+}
+
+local later = values.later
+
+local read_peer = values.record({
+  weight = values.integer(1, 1000), priority = later, zone = later,
+}, address.peer)
+
+local function peer(value)
+  local fields, why, path = read_peer(type(value) == "string" and { value } or value)
+  if not fields then return nil, why, path ~= "[1]" and path or nil end
+  if #fields ~= 1 then return nil, 'a peer is "address" or { "address", weight = 2 }' end
+  return { address = fields[1], weight = fields.weight or 1 }
+end
+
+local read_retry = values.record {
+  attempts = values.integer(1, 10), on = later, budget = later, delay = later,
+}
+
+---`retry` of an upstream, a route or a group: false is one attempt.
+function upstream.retry(value)
+  if value == false then return { attempts = 1 } end
+  return read_retry(value)
+end
+
+---Timeouts of an attempt, which a route can narrow.
+upstream.timeouts = {
+  connect = values.seconds, send = values.seconds_or_none, first_byte = values.seconds_or_none,
+  between_bytes = values.seconds_or_none, total = values.seconds_or_none, tls = later,
+}
+
+local read = values.record({
+  balance = values.one_of({ "round_robin" }, { least_requests = true, p2c = true, random = true, hash = true }),
+  protocol = values.one_of({ "auto", "h1" }, { h2 = true }),
+  timeouts = values.record(upstream.timeouts),
+  pool = values.record { size = values.integer(0, 65536), idle = values.seconds },
+  retry = upstream.retry,
+  hash_key = later, tls = later, health = later, ejection = later, breaker = later, dynamic = later,
+}, peer)
+
+local function take_peers(fields, name, at)
+  local peers, seen = {}, {}
+  for i = 1, #fields do
+    local address_of = fields[i].address
+    if seen[address_of] then
+      place.raise(at, "tg.upstream", "%q: peer %q stands there twice: give it a weight instead", name, address_of)
+    end
+    peers[i], seen[address_of] = fields[i], true
+  end
+  if #peers == 0 then place.raise(at, "tg.upstream", "%q has no peers", name) end
+  return peers
+end
+
+local function declare(name, given, at)
+  local other = declarations.upstreams[name]
+  if other then place.raise(at, "tg.upstream", "%q is declared twice, first at %s", name, other.at) end
+  local fields, why, path = read(given)
+  if not fields then place.wrong(at, "tg.upstream", why, path) end
+  declarations.upstreams[name] = {
+    name = name, at = at, peers = take_peers(fields, name, at),
+    balance = fields.balance or "round_robin", protocol = "h1",
+    timeouts = values.with_defaults(fields.timeouts or {}, DEFAULTS.timeouts),
+    pool = values.with_defaults(fields.pool or {}, DEFAULTS.pool),
+    retry = values.with_defaults(fields.retry or {}, DEFAULTS.retry),
+  }
+end
+
+upstream.words = { upstream = declarations.named("tg.upstream", declare) }
+
+return upstream
