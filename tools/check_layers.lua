@@ -1,11 +1,14 @@
 -- Checks how core/ is laid out: a file includes only its own layer and lower ones, headers form no circle, no file is
--- over 800 lines or named after nothing. Prints what is wrong and exits 1.
+-- over 800 lines or named after nothing, no function is over 120 lines, nothing is left to do. Prints what is wrong and
+-- exits 1. With the argument `statistics` it also prints how long functions are.
 
 local LAYERS = { base = 1, net = 2, http = 3, proxy = 4, script = 5, control = 6 }
 local MAX_LINES = 800
+local MAX_FUNCTION_LINES = 120
 local EMPTY_NAMES = { util = true, utils = true, common = true, misc = true, helpers = true, helper = true }
 
 local problems = 0
+local function_lengths = {}
 
 local function report(...)
   problems = problems + 1
@@ -47,6 +50,37 @@ local function read_includes(path)
   return includes
 end
 
+-- In formatted code a function's body stands between braces in the first column.
+local function measure_functions(path)
+  local opened, number = nil, 0
+  for line in io.lines("core/" .. path) do
+    number = number + 1
+    if line == "{" then
+      opened = number
+    elseif line == "}" and opened then
+      local length = number - opened - 1
+      function_lengths[#function_lengths + 1] = length
+      if length > MAX_FUNCTION_LINES then
+        report("core/%s:%d: a function of %d lines; at most %d", path, opened, length, MAX_FUNCTION_LINES)
+      end
+      opened = nil
+    elseif line:find("TO" .. "DO", 1, true) or line:find("FIX" .. "ME", 1, true) then
+      report("core/%s:%d: left to do", path, number)
+    end
+  end
+end
+
+local function print_statistics()
+  table.sort(function_lengths)
+  local count = #function_lengths
+  print(("%d functions: median %d lines, nine in ten up to %d, longest %d"):format(
+    count,
+    function_lengths[math.ceil(count / 2)] or 0,
+    function_lengths[math.ceil(count * 0.9)] or 0,
+    function_lengths[count] or 0
+  ))
+end
+
 local function check_name(path)
   local layer, name = path:match "^([^/]+)/", path:match "([^/]+)%.[ch]$"
   if not LAYERS[layer or ""] then
@@ -86,7 +120,11 @@ local includes = {}
 for _, path in ipairs(list_files()) do
   if check_name(path) then
     includes[path] = read_includes(path)
+    measure_functions(path)
   end
 end
 find_circles(includes)
+if arg[1] == "statistics" then
+  print_statistics()
+end
 os.exit(problems == 0)
