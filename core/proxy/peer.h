@@ -35,6 +35,7 @@ struct tg_peer {
     _Atomic uint64_t missed_at; /* monotonic milliseconds at which a worker last found no idle connection */
     pthread_mutex_t lock;       /* guards parked; never held across anything that blocks or runs Lua */
     struct tg_list parked;      /* newest first */
+    uint32_t parked_count;
 };
 
 /* `control`: the loop whose thread watches parked sockets and prunes those past their time. */
@@ -47,11 +48,11 @@ struct tg_peer *tg_peer_registry_get(struct tg_peer_registry *registry, struct t
 struct tg_peer *tg_peer_ref(struct tg_peer *peer);
 /* Any thread; the last one closes what is parked. */
 void tg_peer_unref(struct tg_peer *peer);
-/* Gives a socket to all workers. Any thread. Closes it where `limit` idle ones are parked already. `idle_until`:
- * monotonic. */
+/* Gives a socket to all workers. Any thread. Beyond `limit` parked ones the oldest is closed. `idle_until`: monotonic.
+ */
 void tg_peer_park(struct tg_peer *peer, struct tg_socket socket, double now, double idle_until, uint32_t limit);
 /* The most recently parked socket that is still within its time, or descriptor -1. Unwatched; the caller attaches it.
- */
+ * `idle` counts parked sockets by itself: tg_peer_park adds, taking and closing subtract; hot ones are the pool's. */
 struct tg_socket tg_peer_take(struct tg_peer *peer, double now);
 /* Calls `visit` for each living peer, with the registry locked. For status. */
 void tg_peer_registry_each(struct tg_peer_registry *registry, void (*visit)(void *context, struct tg_peer *peer),

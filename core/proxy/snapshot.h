@@ -12,6 +12,7 @@
 
 struct tg_peer;   /* proxy/peer.h: outlives snapshots */
 struct tg_router; /* proxy/router.h */
+struct tg_map;    /* base/map.h */
 
 /* A route's own values win over its group's (upstream), those over the settings'. INFINITY: none. */
 struct tg_timeouts {
@@ -29,7 +30,10 @@ struct tg_timeouts {
 struct tg_group_peer {
     struct tg_peer *peer; /* from the registry; the snapshot holds a reference */
     uint32_t weight;      /* 1 to 1000 */
+    uint32_t priority;    /* lower ones first: the others serve only where all of these were tried */
 };
+
+struct tg_balance_tier; /* proxy/balance.h */
 
 /* An upstream group: tg.upstream. */
 struct tg_group {
@@ -37,7 +41,8 @@ struct tg_group {
     uint32_t index; /* within the snapshot */
     struct tg_group_peer *peers;
     size_t peer_count;
-    uint64_t weight_sum;
+    struct tg_balance_tier *tiers; /* peers of equal priority; made by tg_snapshot_finish */
+    size_t tier_count;
     struct tg_timeouts timeouts;
     uint32_t attempts;  /* in all, the first included: 3 */
     uint32_t pool_size; /* idle connections kept for a peer, in all workers: 512 */
@@ -126,12 +131,16 @@ struct tg_snapshot {
     size_t group_count;
     struct tg_route *routes;
     size_t route_count;
-    struct tg_route none; /* takes what no route takes: name "none", chains of tg.use, no destination */
-    struct tg_router *router;
+    struct tg_route none;     /* takes what no route takes: name "none", chains of tg.use, no destination */
+    struct tg_router *router; /* made by tg_snapshot_new; the snapshot frees it */
+    struct tg_map *groups_named, *routes_named; /* made by tg_snapshot_finish */
 };
 
-/* With one reference and default settings. */
+/* With one reference, default settings and an empty router. NULL when out of memory. */
 struct tg_snapshot *tg_snapshot_new(void);
+/* The loader's last step, once all groups and routes are in place: sorts each group's peers by priority and makes what
+ * balancing and finding by name need. false when out of memory. */
+bool tg_snapshot_finish(struct tg_snapshot *snapshot) __attribute__((warn_unused_result));
 struct tg_snapshot *tg_snapshot_ref(struct tg_snapshot *snapshot);
 /* Any thread; the last one releases peers and memory. */
 void tg_snapshot_unref(struct tg_snapshot *snapshot);

@@ -10,7 +10,8 @@
 #include "proxy/peer.h"
 #include "proxy/side.h"
 
-struct tg_pool; /* the worker's hot idle connections */
+struct tg_pool;    /* the worker's hot idle connections */
+struct tg_balance; /* proxy/balance.h */
 
 struct tg_worker {
     uint32_t id; /* from 0 */
@@ -30,7 +31,7 @@ struct tg_worker {
     void (*quiet)(struct tg_worker *worker); /* draining, and the last client connection has ended; set by control/ */
     void *context;                           /* control's */
     void *script;                            /* script/'s state of this worker, shared by its VMs */
-    uint32_t *round_robin;                   /* balancer positions by group name hash; see balance.h */
+    struct tg_balance *balance; /* positions in the groups' orders; NULL at first; tg_balance_free ends it */
 };
 
 /* In the worker's thread, before its loop runs. The loop's context must be the worker. */

@@ -1,0 +1,34 @@
+/* Weighted smooth round robin over the peers of a group. Each worker goes through the same order from a random
+ * position of its own, and keeps its position when the configuration is loaded anew: it is known by the group's name.
+ * The order is arithmetic, not a list: with weights that add up to W, step k takes place k * stride mod W, where the
+ * stride is near the golden section of W, so that any run of steps is close to the weights and W steps meet them
+ * exactly. */
+#ifndef TG_PROXY_BALANCE_H
+#define TG_PROXY_BALANCE_H
+
+#include "proxy/worker.h"
+
+/* Peers of one priority; immutable, part of the snapshot. */
+struct tg_balance_tier {
+    uint32_t first, count; /* in group->peers */
+    uint32_t places;       /* sum of the weights over their common divisor */
+    uint32_t stride;       /* no common divisor with places */
+    uint32_t *ends;        /* for each peer: the place after its last one */
+    uint32_t *guide;       /* for each of `count` equal parts of the places: the peer of its first place */
+};
+
+/* Sorts the group's peers by priority and makes its tiers in the arena. Called by tg_snapshot_finish. false when out of
+ * memory. */
+bool tg_balance_prepare(struct tg_group *group, struct tg_arena *arena) __attribute__((warn_unused_result));
+
+/* The next peer, or NULL when all were tried (or there are none). `tried`: a bit for each of the first 64 peers of
+ * group->peers; later ones never count as tried. *index is the peer's place in group->peers. A first choice (tried ==
+ * 0) takes the next step of the order; another one is drawn by weight among those not tried, so that it doesn't disturb
+ * the order. */
+struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t tried,
+                                  size_t *index);
+
+/* In tg_worker_deinit; may be NULL. */
+void tg_balance_free(struct tg_balance *balance);
+
+#endif
