@@ -1,5 +1,6 @@
 --- Answers that routes give without Lua: `respond` and `redirect`.
 
+local header = require "tidegate.config.header"
 local json = require "tidegate.json"
 local match = require "tidegate.config.match"
 local place = require "tidegate.config.place"
@@ -11,32 +12,9 @@ local answer = {}
 
 local expected, shown, sorted_keys = values.expected, values.shown, values.sorted_keys
 
--- Fields that say how a message is framed, or that concern one connection: the gateway's own.
-local FRAMING = {
-  ["connection"] = true, ["content-length"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["te"] = true,
-  ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
-}
-
-local function header_name(name)
-  if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
-    return nil, ("%s is no name of a header"):format(shown(name))
-  end
-  local lower = name:lower()
-  if FRAMING[lower] then return nil, ("%q belongs to the gateway"):format(lower) end
-  return lower
-end
-
-local function header_value(value)
-  if values.is_number(value) then return tostring(value) end
-  if type(value) ~= "string" then return expected("a string, a number or a list of them", value) end
-  if value:find "[%z\1-\8\10-\31\127]" then return nil, ("control characters in %s"):format(shown(value)) end
-  if value:find "^%s" or value:find "%s$" then return nil, ("space around %s"):format(shown(value)) end
-  return value
-end
-
 local function add_lines(lines, name, given)
   for _, item in ipairs(type(given) == "table" and given or { given }) do
-    local value, why = header_value(item)
+    local value, why = header.value(item)
     if not value then return nil, ("%s: %s"):format(name, why) end
     lines[#lines + 1] = { name, value }
   end
@@ -51,7 +29,7 @@ function answer.headers(given)
   if given == nil then return lines, nil end
   if type(given) ~= "table" then return expected("a table of headers", given) end
   for _, key in ipairs(sorted_keys(given)) do
-    local name, why = header_name(key)
+    local name, why = header.name(key)
     if not name then return nil, why end
     if seen[name] then return nil, ("%q stands there twice"):format(name) end
     seen[name] = true
@@ -114,7 +92,9 @@ local function read_location(value)
   if type(value) ~= "string" then return expected(what, value) end
   local path = value:match "^[Hh][Tt][Tt][Pp][Ss]?://[%w._:%[%]-]+(.*)$" or value
   if path == "" and path ~= value then return value end
-  if path:find "[%c%s\127-\255\"<>\\^`{|}]" then return nil, ("a character that no URL has in %s"):format(shown(value)) end
+  if path:find "[%c%s\127-\255\"<>\\^`{|}]" then
+    return nil, ("a character that no URL has in %s"):format(shown(value))
+  end
   local good, why = match.read_path((path:gsub("[?#].*", "")))
   if not good then return nil, why end
   return value

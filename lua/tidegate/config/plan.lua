@@ -81,6 +81,116 @@
 --
 -- That two routes tie is found by the router in C.
 
+local declarations = require "tidegate.config.declarations"
+local handlers = require "tidegate.config.handlers"
+local place = require "tidegate.config.place"
+local routes = require "tidegate.config.routes"
+local settings = require "tidegate.config.words.settings"
+local suggest = require "tidegate.config.suggest"
+local values = require "tidegate.config.values"
+
+place.library()
+
 local plan = {}
+
+local sorted_keys = values.sorted_keys
+
+local function listeners()
+  local list = {}
+  for i, listener in ipairs(declarations.listeners) do
+    list[i] = { name = listener.name, address = listener.address, at = listener.at }
+  end
+  return list
+end
+
+local function by_name(declared, entry)
+  local list = {}
+  for i, name in ipairs(sorted_keys(declared)) do list[i] = entry(declared[name]) end
+  return list
+end
+
+local function as_it_is(declared) return declared end
+
+local function split_entry(split) return split:plan_entry() end
+
+local function check_splits()
+  for _, name in ipairs(sorted_keys(declarations.splits)) do
+    local split = declarations.splits[name]
+    for _, arm in ipairs(split:plan_entry().arms) do
+      if arm.upstream and not declarations.upstreams[arm.upstream] then
+        place.raise(split.at, "tg.split", "arms.%s: unknown upstream %q%s", arm.name, arm.upstream,
+          suggest.text(arm.upstream, declarations.upstreams))
+      end
+    end
+  end
+end
+
+local function resolve_uses(route_list)
+  local names = { ["an upstream"] = declarations.upstreams, ["a route"] = {} }
+  for _, route in ipairs(route_list) do names["a route"][route.name] = true end
+  local list = {}
+  for i, use in ipairs(declarations.uses) do
+    handlers.resolve(use, names)
+    list[i] = handlers.plan_entry(use)
+  end
+  return list
+end
+
+---Checks everything across declarations and makes the plan of it; raises a string where something is wrong.
+---@return table
+function plan.build()
+  declarations.check_pending()
+  if #declarations.listeners == 0 then
+    error('no tg.listen: the gateway would serve nobody (tg.listen "127.0.0.1:8080")', 0)
+  end
+  local complete = settings.complete(declarations.settings and declarations.settings.fields)
+  local route_list = routes.build(complete)
+  check_splits()
+  return {
+    settings = complete, listeners = listeners(), upstreams = by_name(declarations.upstreams, as_it_is),
+    splits = by_name(declarations.splits, split_entry), routes = route_list,
+    uses = resolve_uses(route_list), global_uses = declarations.global_uses,
+  }
+end
+
+local function write_line(lines, path, value)
+  local text = type(value) == "number" and ("%.17g"):format(value) or type(value) == "string" and ("%q"):format(value)
+  lines[#lines + 1] = ("%s = %s"):format(path, text or tostring(value))
+end
+
+local function write_value(lines, path, value)
+  if type(value) ~= "table" then return write_line(lines, path, value) end
+  local keys = sorted_keys(value)
+  if #keys == 0 then lines[#lines + 1] = path .. " = {}" end
+  for _, key in ipairs(keys) do
+    local step = type(key) == "number" and ("[%s]"):format(key) or "." .. tostring(key)
+    write_value(lines, path .. step, value[key])
+  end
+end
+
+---The plan as text, one line a value, in an order that is the same in all VMs.
+---@param built table
+---@return string
+function plan.serialise(built)
+  local lines = {}
+  for _, key in ipairs(sorted_keys(built)) do write_value(lines, key, built[key]) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+---What differs first between two serialised plans; nil where they are equal.
+---@param text string
+---@param other string
+---@return string?
+function plan.difference(text, other)
+  if text == other then return nil end
+  local next_line, next_other = text:gmatch "([^\n]*)\n", other:gmatch "([^\n]*)\n"
+  while true do
+    local line, other_line = next_line(), next_other()
+    if line ~= other_line then
+      return ("%s differs from %s"):format(other_line or "nothing more", line or "nothing more")
+    end
+    if not line then return nil end
+  end
+end
 
 return plan

@@ -203,7 +203,6 @@ end
 ---@param list table
 local function use(list)
   local at = declarations.open_outside_groups "tg.use"
-  if type(list) == "string" then list = { list } end
   for _, number in ipairs(handlers.declare(list, at, "tg.use")) do
     table.insert(declarations.global_uses, number)
   end

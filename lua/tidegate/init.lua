@@ -1,0 +1,62 @@
+--- The module that scripts require: the words of the configuration, and the library.
+
+local host = require "tidegate.host"
+local place = require "tidegate.config.place"
+local suggest = require "tidegate.config.suggest"
+
+place.library()
+
+---@class tidegate
+local tg = {
+  KB = 1024, MB = 1024 ^ 2, GB = 1024 ^ 3,
+  SECOND = 1, MINUTE = 60, HOUR = 3600, DAY = 86400,
+
+  version = host.version,
+  generation = host.generation,
+  worker = { id = host.worker_id, count = host.worker_count },
+
+  now = host.now, clock = host.clock, random = host.random, uuid = host.uuid, sleep = host.sleep,
+
+  json = require "tidegate.json",
+  uri = require "tidegate.uri",
+  http = require "tidegate.http",
+  hash = require "tidegate.hash",
+  log = require "tidegate.log",
+  split = require "tidegate.split",
+}
+
+tg.null = tg.json.null
+
+for _, name in ipairs { "settings", "listen", "upstream", "route", "files" } do
+  for word, declare in pairs(require("tidegate.config.words." .. name).words) do tg[word] = declare end
+end
+
+-- From the objects of the run time, which the core brings.
+local TASKS = { spawn = true, wait_all = true, wait_any = true }
+
+-- Names that the API has and this version has not.
+local LATER = {
+  shared = true, timer = true, tcp = true, udp = true, dns = true, redis = true, cache = true, limit = true,
+  base64 = true, bytes = true, crypto = true, jwt = true, re = true, cookie = true, ip = true, time = true,
+  metrics = true, semaphore = true,
+}
+
+local function missing(_, name)
+  if TASKS[name] then
+    local value = require("tidegate.runtime.tasks")[name]
+    rawset(tg, name, value)
+    return value
+  end
+  local at = place.here()
+  if LATER[name] then place.not_available(at, "tg." .. name) end
+  local known = {}
+  for _, names in ipairs { tg, TASKS, LATER } do
+    for other in pairs(names) do known[other] = true end
+  end
+  error(("%s: tg.%s: there is no such name%s"):format(at, tostring(name), suggest.text(tostring(name), known)), 0)
+end
+
+return setmetatable(tg, {
+  __index = missing,
+  __newindex = function(_, name) error(("%s: tg is read only: tg.%s"):format(place.here(), tostring(name)), 0) end,
+})
