@@ -1,5 +1,5 @@
---- tg.split: shares of the traffic, each with its arm; the same key always gets the same arm. A split is a handler, written
---- on the API that all handlers have.
+--- tg.split: shares of the traffic, each with its arm; the same key always gets the same arm. A split is a handler,
+--- written on the API that all handlers have.
 
 local bit = require "bit"
 local declarations = require "tidegate.config.declarations"
@@ -68,7 +68,7 @@ function Header:read(req) return req.headers:get(self.name) end
 local ClientIp = {}
 ClientIp.__index = ClientIp
 
-function ClientIp:read(req) return req.client.ip end
+function ClientIp.read(_, req) return req.client.ip end
 
 local Function = {}
 Function.__index = Function
@@ -98,8 +98,8 @@ local function choose(self, req, expose)
   end
 end
 
----Chooses an arm for this request: the same key gets the same arm while the shares stay as they are, and the request keeps
----its arm whatever changes meanwhile.
+---Chooses an arm for this request: the same key gets the same arm while the shares stay as they are, and the request
+---keeps its arm whatever changes meanwhile.
 ---@param req tidegate.Request
 ---@return string arm
 ---@return boolean counts  whether the request is part of the experiment

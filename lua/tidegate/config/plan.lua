@@ -154,7 +154,8 @@ function plan.build()
 end
 
 local function write_line(lines, path, value)
-  local text = type(value) == "number" and ("%.17g"):format(value) or type(value) == "string" and ("%q"):format(value)
+  local text = type(value) == "number" and ("%.17g"):format(value)
+    or type(value) == "string" and ("%q"):format(value):gsub("\\\n", "\\n")
   lines[#lines + 1] = ("%s = %s"):format(path, text or tostring(value))
 end
 
@@ -163,7 +164,8 @@ local function write_value(lines, path, value)
   local keys = sorted_keys(value)
   if #keys == 0 then lines[#lines + 1] = path .. " = {}" end
   for _, key in ipairs(keys) do
-    local step = type(key) == "number" and ("[%s]"):format(key) or "." .. tostring(key)
+    local plain = type(key) == "string" and key:find "^[%w_-]+$"
+    local step = plain and "." .. key or ("[%s]"):format(values.shown(key))
     write_value(lines, path .. step, value[key])
   end
 end
