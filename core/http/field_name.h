@@ -83,5 +83,9 @@ struct tg_slice tg_field_name_text(enum tg_field_name name);
 bool tg_field_name_valid(struct tg_slice name);
 /* No control characters but tab, no NUL, CR, LF, DEL; no blank at either end (RFC 9110 5.5). May be empty. */
 bool tg_field_value_valid(struct tg_slice value);
+/* Is `name`, with '_' and '.' read as '-', the lower case `text`? Some servers take such names for the dashed one. */
+bool tg_field_name_near(struct tg_slice name, struct tg_slice text);
+/* Such a near-name of content-length or transfer-encoding, which is refused wherever it comes from. */
+bool tg_field_name_near_framing(struct tg_slice name);
 
 #endif

@@ -22,7 +22,9 @@ struct tg_fields {
 };
 
 void tg_fields_init(struct tg_fields *fields, struct tg_arena *arena);
-/* Appends without a check or copy: for the parser and for names and values known to be right. */
+/* Appends without a check or copy: for the parser and for names and values known to be right. Lines of the hop (host,
+ * connection, content-length, transfer-encoding, keep-alive, proxy-connection, te, upgrade) are marked `own` whoever
+ * adds them, so that none can double what the writer writes itself. */
 bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name, struct tg_slice value)
     __attribute__((warn_unused_result));
 /* Checks name and value as a client's would be and copies both into the arena; problem says what is wrong. */
@@ -33,6 +35,7 @@ bool tg_fields_set(struct tg_fields *fields, struct tg_slice name, struct tg_sli
     __attribute__((warn_unused_result));
 /* How many lines were removed. token may be TG_FIELD_OTHER: then the name decides. */
 size_t tg_fields_remove(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name);
+/* Removes every line that isn't `own`. */
 void tg_fields_clear(struct tg_fields *fields);
 /* The first line with that name, or NULL. `name` matters only where token is TG_FIELD_OTHER. */
 const struct tg_field *tg_fields_find(const struct tg_fields *fields, enum tg_field_name token, struct tg_slice name);
@@ -50,7 +53,8 @@ static inline bool tg_fields_has(const struct tg_fields *fields, enum tg_field_n
 }
 
 /* Goes over the members of a comma-separated list value (RFC 9110 5.6.1); *rest starts as the value. Quoted strings are
- * kept whole. false at the end; empty members are given as empty slices. */
+ * kept whole, blanks around members are not part of them. false at the end, which rest->at = NULL marks; empty members
+ * are given as empty slices, so that an empty value has one. */
 bool tg_list_next(struct tg_slice *rest, struct tg_slice *member);
 
 #endif

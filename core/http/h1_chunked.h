@@ -11,7 +11,7 @@ struct tg_h1_chunked {
     uint8_t digits;
     uint64_t remaining; /* of the current chunk's data */
     uint64_t data;      /* in all */
-    uint64_t extras;    /* bytes of size lines, against limits */
+    uint64_t extras;    /* bytes of extensions and padding, against limits */
     char *trailer;      /* the trailer section as it comes, in the arena */
     size_t trailer_length, trailer_capacity;
     struct tg_arena *arena;

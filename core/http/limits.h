@@ -10,8 +10,8 @@ struct tg_http_limits {
     size_t fields;       /* lines in a header or trailer section: 200 -> 431 */
     size_t target;       /* request target: 8 KB -> 414 */
     uint64_t body;       /* request body: 1 GB -> 413 (checked by the exchange) */
-    size_t chunk_extras; /* overhead of chunk sizes and extensions beyond the data, in all: 16 KB + 1/4 of the data ->
-                            400 */
+    size_t chunk_extras; /* bytes of chunk extensions and of zeros before chunk sizes, beyond 1/4 of the data, in all:
+                            16 KB -> 400 */
 };
 
 #define TG_HTTP_LIMITS_DEFAULT                                                                                         \

@@ -11,11 +11,15 @@ struct tg_authority {
     struct tg_slice
         text; /* canonical: host, and ":port" where a port was given that isn't the scheme's default; what is sent */
     struct tg_slice host; /* lower case, without port and trailing dot; an IPv6 literal with its brackets */
-    uint16_t port;        /* 0: none given */
+    uint16_t port;        /* as given, also where it is the default; 0: none given */
 };
 
-/* Parses and canonicalises a Host value or the authority of a target. Refuses userinfo, lists, empty hosts, ports that
- * are empty, 0, above 65535 or no digits, bytes outside reg-name, malformed IP literals. RFC 3986 3.2.2. */
+/* Parses and canonicalises a Host value or the authority of a target. Refuses userinfo, lists, empty hosts and labels,
+ * ports that are empty, 0, above 65535 or no digits, bytes outside reg-name, percent-encoding, malformed IP literals.
+ * RFC 3986 3.2.2. `default_port` is that of the scheme. */
+bool tg_authority_parse_with(struct tg_slice value, uint16_t default_port, struct tg_arena *arena,
+                             struct tg_authority *authority, const char **problem) __attribute__((warn_unused_result));
+/* The same for the scheme http. */
 bool tg_authority_parse(struct tg_slice value, struct tg_arena *arena, struct tg_authority *authority,
                         const char **problem) __attribute__((warn_unused_result));
 
@@ -34,9 +38,9 @@ bool tg_target_parse(struct tg_slice text, bool connect, struct tg_arena *arena,
                      struct tg_problem *problem) __attribute__((warn_unused_result));
 
 /* Normalises an absolute path once: decodes percent-encoded unreserved bytes, makes hex upper case, resolves dot
- * segments (those with ;parameters too); %2F and // stay. Refuses: no leading '/', '..' above the root or beside %2F,
- * %00, a backslash or %5C, control or non-ASCII bytes, '#', '?', an incomplete or wrong %. *out is `path` itself where
- * nothing changed. */
+ * segments (those with ;parameters too); %2F and // stay. Refuses: no leading '/', '..' above the root or beside %2F or
+ * %3B, %00, a backslash or %5C, control or non-ASCII bytes, space, '#', '?', an incomplete or wrong %. *out is `path`
+ * itself where nothing changed. */
 bool tg_path_normalise(struct tg_slice path, struct tg_arena *arena, struct tg_slice *out, const char **problem)
     __attribute__((warn_unused_result));
 /* Allowed bytes of a query: no control, no space, no '#', no non-ASCII. */

@@ -1,0 +1,3 @@
+#include "http/problem.h"
+
+const char tg_problem_memory[] = "out of memory";
