@@ -1,0 +1,229 @@
+#include "proxy/balance.h"
+
+#include <stdlib.h>
+
+#include "base/map.h"
+#include "base/random.h"
+
+/* Positions are kept for names that may have gone with a reload. Beyond this many all are dropped: each group in use
+ * then starts anew somewhere. */
+enum { POSITIONS_MAX = 4096, DRAWS = 8 };
+
+struct position {
+    uint32_t place;
+};
+
+struct tg_balance {
+    struct tg_map *positions; /* by name of group */
+};
+
+/* --- the order, made with the snapshot ---------------------------------------------------------------------------- */
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static uint32_t stride_for(uint32_t places)
+{
+    uint32_t section = (uint32_t)((double)places * 0.6180339887498949);
+    for (uint32_t distance = 0; distance < places; distance++) {
+        if (section + distance < places && common_divisor(places, section + distance) == 1)
+            return section + distance;
+        if (section > distance && common_divisor(places, section - distance) == 1)
+            return section - distance;
+    }
+    return 1;
+}
+
+static uint32_t weight_of(const struct tg_group_peer *peer)
+{
+    return peer->weight ? peer->weight : 1;
+}
+
+/* Stable, and quick where the loader gave them in order. */
+static void sort_by_priority(struct tg_group *group)
+{
+    for (size_t i = 1; i < group->peer_count; i++) {
+        struct tg_group_peer peer = group->peers[i];
+        size_t at = i;
+        for (; at > 0 && group->peers[at - 1].priority > peer.priority; at--)
+            group->peers[at] = group->peers[at - 1];
+        group->peers[at] = peer;
+    }
+}
+
+static void fill_ends(struct tg_balance_tier *tier, const struct tg_group_peer *peers)
+{
+    uint32_t divisor = 0;
+    for (uint32_t i = 0; i < tier->count; i++)
+        divisor = common_divisor(weight_of(&peers[i]), divisor);
+    for (uint32_t i = 0; i < tier->count; i++) {
+        tier->places += weight_of(&peers[i]) / divisor;
+        tier->ends[i] = tier->places;
+    }
+}
+
+static void fill_guide(struct tg_balance_tier *tier)
+{
+    uint32_t peer = 0;
+    for (uint32_t part = 0; part < tier->count; part++) {
+        uint64_t place = (uint64_t)part * tier->places / tier->count;
+        while (tier->ends[peer] <= place)
+            peer++;
+        tier->guide[part] = peer;
+    }
+}
+
+static bool make_tier(struct tg_balance_tier *tier, const struct tg_group *group, uint32_t first, uint32_t count,
+                      struct tg_arena *arena)
+{
+    *tier = (struct tg_balance_tier){ .first = first, .count = count };
+    tier->ends = tg_arena_alloc(arena, count * sizeof(*tier->ends));
+    tier->guide = tg_arena_alloc(arena, count * sizeof(*tier->guide));
+    if (!tier->ends || !tier->guide)
+        return false;
+    fill_ends(tier, &group->peers[first]);
+    fill_guide(tier);
+    tier->stride = stride_for(tier->places);
+    return true;
+}
+
+static size_t end_of_tier(const struct tg_group *group, size_t first)
+{
+    size_t end = first;
+    while (end < group->peer_count && group->peers[end].priority == group->peers[first].priority)
+        end++;
+    return end;
+}
+
+bool tg_balance_prepare(struct tg_group *group, struct tg_arena *arena)
+{
+    sort_by_priority(group);
+    group->tier_count = 0;
+    for (size_t first = 0; first < group->peer_count; first = end_of_tier(group, first))
+        group->tier_count++;
+    group->tiers = tg_arena_alloc(arena, (group->tier_count + 1) * sizeof(*group->tiers));
+    if (!group->tiers)
+        return false;
+    for (size_t first = 0, i = 0; i < group->tier_count; i++) {
+        size_t end = end_of_tier(group, first);
+        if (!make_tier(&group->tiers[i], group, (uint32_t)first, (uint32_t)(end - first), arena))
+            return false;
+        first = end;
+    }
+    return true;
+}
+
+/* --- choosing ----------------------------------------------------------------------------------------------------- */
+
+/* The peer at this place; over all places this looks at two peers on average, whatever their number. */
+static size_t peer_at(const struct tg_balance_tier *tier, uint32_t place)
+{
+    uint32_t peer = tier->guide[(uint64_t)place * tier->count / tier->places];
+    while (tier->ends[peer] <= place)
+        peer++;
+    return tier->first + peer;
+}
+
+static void drop_positions(struct tg_balance *balance)
+{
+    size_t at = 0;
+    struct tg_slice name;
+    void *position;
+    if (!balance->positions)
+        return;
+    while (tg_map_next(balance->positions, &at, &name, &position))
+        free(position);
+    tg_map_free(balance->positions);
+    balance->positions = NULL;
+}
+
+static struct position *new_position(struct tg_balance *balance, struct tg_slice name)
+{
+    if (balance->positions && tg_map_count(balance->positions) >= POSITIONS_MAX)
+        drop_positions(balance);
+    if (!balance->positions)
+        balance->positions = tg_map_new();
+    struct position *position = balance->positions ? malloc(sizeof(*position)) : NULL;
+    if (!position)
+        return NULL;
+    position->place = (uint32_t)tg_random_u64();
+    if (tg_map_set(balance->positions, name, position))
+        return position;
+    free(position);
+    return NULL;
+}
+
+/* NULL when out of memory. */
+static struct position *position_of(struct tg_worker *worker, struct tg_slice name)
+{
+    if (!worker->balance)
+        worker->balance = calloc(1, sizeof(*worker->balance));
+    if (!worker->balance)
+        return NULL;
+    struct position *position = worker->balance->positions ? tg_map_get(worker->balance->positions, name) : NULL;
+    return position ? position : new_position(worker->balance, name);
+}
+
+static size_t next_in_order(struct tg_worker *worker, const struct tg_group *group)
+{
+    const struct tg_balance_tier *tier = &group->tiers[0];
+    if (tier->count == 1)
+        return tier->first;
+    struct position *position = position_of(worker, group->name);
+    if (!position)
+        return peer_at(tier, (uint32_t)(tg_random_u64() % tier->places));
+    uint32_t place = position->place % tier->places;
+    position->place = (uint32_t)(((uint64_t)place + tier->stride) % tier->places);
+    return peer_at(tier, place);
+}
+
+static bool was_tried(uint64_t tried, size_t index)
+{
+    return index < 64 && (tried >> index & 1);
+}
+
+/* Draws by weight; where the untried ones are few and light, takes the next of them from a random start. */
+static bool draw_untried(const struct tg_balance_tier *tier, uint64_t tried, size_t *index)
+{
+    for (int i = 0; i < DRAWS; i++) {
+        *index = peer_at(tier, (uint32_t)(tg_random_u64() % tier->places));
+        if (!was_tried(tried, *index))
+            return true;
+    }
+    uint32_t start = (uint32_t)(tg_random_u64() % tier->count);
+    for (uint32_t i = 0; i < tier->count; i++) {
+        *index = tier->first + (start + i) % tier->count;
+        if (!was_tried(tried, *index))
+            return true;
+    }
+    return false;
+}
+
+struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t tried, size_t *index)
+{
+    if (group->tier_count == 0)
+        return NULL;
+    if (tried == 0) {
+        *index = next_in_order(worker, group);
+        return group->peers[*index].peer;
+    }
+    for (size_t i = 0; i < group->tier_count; i++)
+        if (draw_untried(&group->tiers[i], tried, index))
+            return group->peers[*index].peer;
+    return NULL;
+}
+
+void tg_balance_free(struct tg_balance *balance)
+{
+    if (!balance)
+        return;
+    drop_positions(balance);
+    free(balance);
+}
