@@ -206,18 +206,28 @@ static bool draw_untried(const struct tg_balance_tier *tier, uint64_t tried, siz
     return false;
 }
 
-struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t tried, size_t *index)
+static bool choose_index(struct tg_worker *worker, const struct tg_group *group, uint64_t tried, size_t *index)
 {
     if (group->tier_count == 0)
-        return NULL;
+        return false;
     if (tried == 0) {
         *index = next_in_order(worker, group);
-        return group->peers[*index].peer;
+        return true;
     }
     for (size_t i = 0; i < group->tier_count; i++)
         if (draw_untried(&group->tiers[i], tried, index))
-            return group->peers[*index].peer;
-    return NULL;
+            return true;
+    return false;
+}
+
+struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t *tried)
+{
+    size_t index;
+    if (!choose_index(worker, group, *tried, &index))
+        return NULL;
+    if (index < 64)
+        *tried |= (uint64_t)1 << index;
+    return group->peers[index].peer;
 }
 
 void tg_balance_free(struct tg_balance *balance)

@@ -21,12 +21,11 @@ struct tg_balance_tier {
  * memory. */
 bool tg_balance_prepare(struct tg_group *group, struct tg_arena *arena) __attribute__((warn_unused_result));
 
-/* The next peer, or NULL when all were tried (or there are none). `tried`: a bit for each of the first 64 peers of
- * group->peers; later ones never count as tried. *index is the peer's place in group->peers. A first choice (tried ==
- * 0) takes the next step of the order; another one is drawn by weight among those not tried, so that it doesn't disturb
- * the order. */
-struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t tried,
-                                  size_t *index);
+/* The next peer, or NULL when all were tried (or there are none). *tried: a bit for each of the first 64 peers of
+ * group->peers; that of the chosen one is set; later ones never count as tried. A first choice (*tried == 0) takes the
+ * next step of the order; another one is drawn by weight among those not tried, so that it doesn't disturb the order.
+ */
+struct tg_peer *tg_balance_choose(struct tg_worker *worker, const struct tg_group *group, uint64_t *tried);
 
 /* In tg_worker_deinit; may be NULL. */
 void tg_balance_free(struct tg_balance *balance);

@@ -3,12 +3,15 @@
 #ifndef TG_PROXY_ERROR_PAGE_H
 #define TG_PROXY_ERROR_PAGE_H
 
-#include "base/buffer.h"
-#include "http/message.h"
+#include "proxy/exchange.h"
 
-/* Fills the head anew, fields included, and appends the page to `body`. `id` may be empty: a request whose head could
- * not be parsed has none. false when out of memory. */
-bool tg_error_page_make(int status, struct tg_slice id, struct tg_arena *arena, struct tg_response_head *head,
-                        struct tg_buffer_queue *body) __attribute__((warn_unused_result));
+enum { TG_ERROR_PAGE_MAX = 256 };
+
+/* Adds the page for exchange->error.status to the answer, which is empty so far: the fields to exchange->response, the
+ * body to exchange->answer_body. false when out of memory. */
+bool tg_error_page_make(struct tg_exchange *exchange) __attribute__((warn_unused_result));
+
+/* The body alone; `id` may be empty: a request whose head could not be parsed has none. Returns its length. */
+size_t tg_error_page_write(int status, struct tg_slice id, char page[TG_ERROR_PAGE_MAX]);
 
 #endif
