@@ -2,9 +2,9 @@
 --
 --   curl -i http://127.0.0.1:8080/            the answer says which version, x-arm says which arm of the split
 --
--- Change this file or handlers/greeting.lua, then `tidegate reload`: the next request on every connection, also on those
--- that are open, runs under the new rules. What can't work is refused, and the running rules go on; `tidegate rollback`
--- takes the last change back.
+-- Change this file or handlers/greeting.lua, then `tidegate reload`: the next request on every connection, also on
+-- those that are open, runs under the new rules. What can't work is refused, and the running rules go on;
+-- `tidegate rollback` takes the last change back.
 local tg = require "tidegate"
 
 -- Where clients connect. The name is what routes below call it.
@@ -14,8 +14,8 @@ tg.listen { "127.0.0.1:8080", name = "public" }
 tg.upstream "app"    { "127.0.0.1:9001" }
 tg.upstream "app-v2" { "127.0.0.1:9002" }
 
--- The split. Try 50 and 50: the shares add up to 100. A visitor without the cookie `uid` is given one, and his arm follows
--- from it; `curl -b uid=42` is always the same visitor.
+-- The split. Try 50 and 50: the shares add up to 100. A visitor without the cookie `uid` is given one, and his arm
+-- follows from it; `curl -b uid=42` is always the same visitor.
 local version = tg.split "version" {
   key = tg.split.cookie("uid", { issue = true, max_age = 30 * tg.DAY }),
   arms = {

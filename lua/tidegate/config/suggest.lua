@@ -31,7 +31,8 @@ function suggest.nearest(name, candidates)
     if type(candidate) == "string" and #candidate <= 64 then
       local d = distance(name:lower(), candidate:lower())
       local better = not best or d < best_distance or d == best_distance and candidate < best
-      if d <= math.max(1, math.floor(#name / 3)) and better then best, best_distance = candidate, d end
+      local near = d < #name and d <= math.max(1, math.floor(#name / 3))
+      if near and better then best, best_distance = candidate, d end
     end
   end
   return best
