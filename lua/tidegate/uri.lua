@@ -106,7 +106,7 @@ local function split_authority(parts)
   return parts
 end
 
----@class tidegate.Uri
+---@class tidegate.UriParts
 ---@field scheme string?
 ---@field user string?
 ---@field host string?  lower case
@@ -117,7 +117,7 @@ end
 
 ---Takes an address apart; or nil, "invalid".
 ---@param text string
----@return tidegate.Uri? parts, string? err
+---@return tidegate.UriParts? parts, string? err
 function uri.parse(text)
   if type(text) ~= "string" then error("tg.uri.parse: a string expected, got " .. type(text), 2) end
   if find(text, "[%c%s\127-\255\"<>\\^`{|}]") or not uri.decode(text) then return nil, "invalid" end

@@ -121,7 +121,7 @@ local function declare_route(given, at, word, parent)
 end
 
 ---Declares a route.
----@param given tidegate.config.Route
+---@param given tidegate.RouteFields
 local function route(given)
   local at = declarations.open "tg.route"
   return declare_route(given, at, "tg.route", declarations.group)
@@ -183,7 +183,7 @@ end
 local read_group = values.record(GROUP)
 
 ---Declares a group: a part of the traffic, and what all routes in it have.
----@param given tidegate.config.Group
+---@param given tidegate.GroupFields
 local function group(given)
   local at = declarations.open "tg.group"
   local named, items = split_positions(given, at)

@@ -1,0 +1,595 @@
+---@meta tidegate
+-- luacheck: ignore 212 241
+-- The public names of tidegate for the Lua language server; `tidegate types FOLDER` writes this file out. Times are
+-- seconds, sizes bytes, shares percent.
+
+-- Values of the configuration ---------------------------------------------------------------------------------------
+
+---@class tidegate.Settings
+---@field workers integer?  default: one for each CPU
+---@field limits tidegate.Settings.Limits?
+---@field timeouts tidegate.Settings.Timeouts?
+---@field access_log false|{ file: string }?  path, or "stdout" (default); false: none
+---@field error_log { file: string?, level: "debug"|"info"|"warn"|"error"? }?  path, or "stderr" (default); level "info"
+---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
+---@field scripts { load_time: number? }?  how long loading may take; default 10
+---@field generations { keep: integer?, detach: number? }?  default 8 generations, 60 s
+---@field pool { size: integer? }?  idle upstream connections of the whole process; default 1024
+---@field stop { grace: number?, deadline: number? }?  at a stop: wait of idle clients (2), end of what runs (30)
+---@field needs string?  least version of tidegate: "0.1"
+
+---@class tidegate.Settings.Limits
+---@field head integer?  bytes of a request's head; default 32 KB
+---@field fields integer?  header fields; default 100
+---@field target integer?  bytes of the request target; default 8 KB
+---@field body integer|false|nil  bytes of a request's body; default 1 GB; false: no limit
+---@field replay integer?  bytes of a body kept for a retry; default 64 KB
+---@field connections integer?  client connections of a worker; default 16384
+
+---@class tidegate.Settings.Timeouts
+---@field header number?  for a whole request head; default 15
+---@field idle number?  between requests of a connection; default 60
+---@field body_rate integer|false|nil  least bytes a second of a request's body; default 240
+---@field tunnel_idle number|false|nil  silence in a tunnel; default 600
+---@field total number|false|nil  for a whole request; default none
+
+---@class tidegate.ListenFields
+---@field [integer] string  "127.0.0.1:8080", "[::]:8080"
+---@field name string?  default: the address
+
+---@class tidegate.Peer
+---@field [1] string  "10.0.0.1:9000", "[::1]:9000", "unix:/path"
+---@field weight integer?  1 to 1000; default 1
+
+---@class tidegate.Retry
+---@field attempts integer?  the first included; default 3
+
+---@class tidegate.UpstreamFields
+---@field [integer] string|tidegate.Peer
+---@field balance "round_robin"?
+---@field protocol "auto"|"h1"|nil
+---@field timeouts tidegate.UpstreamTimeouts?
+---@field pool { size: integer?, idle: number? }?  idle connections for each peer (64), and how long (60)
+---@field retry tidegate.Retry|false|nil
+
+---@class tidegate.UpstreamTimeouts
+---@field connect number?  default 5
+---@field send number|false|nil  between two writes; default 60
+---@field first_byte number|false|nil  from the request's end to the head of the answer; default 60
+---@field between_bytes number|false|nil  between two pieces of the answer; default 60
+---@field total number|false|nil  for a whole request; default that of the settings
+
+---@class tidegate.RouteTimeouts: tidegate.UpstreamTimeouts
+---@field body_rate integer|false|nil
+---@field tunnel_idle number|false|nil
+
+---@alias tidegate.HandlerUse string|tidegate.Handler|tidegate.Split|table
+
+---@class tidegate.RouteDefaults
+---@field name string?  of a route: default method, host and path; of a group: what names in it begin with
+---@field host string|string[]|nil  "shop.example", "*.shop.example"; default any
+---@field method string|string[]|nil  default any; GET takes HEAD too
+---@field listener string|string[]|nil  names of listeners; default any
+---@field upstream string?
+---@field handlers tidegate.HandlerUse[]?
+---@field host_header "preserve"|"upstream"|string|nil
+---@field raw_path boolean?  send the received bytes of the path
+---@field timeouts tidegate.RouteTimeouts?
+---@field limits { body: integer|false|nil }?
+---@field retry tidegate.Retry|false|nil
+---@field half_close "answer"|"abort"|nil
+---@field on_script_error "fail"|"continue"|nil
+
+---@class tidegate.RouteFields: tidegate.RouteDefaults
+---@field path string|string[]|nil  "/exact", "/users/:id", "/files/*rest"; default "/*"
+---@field respond integer|{ [1]: integer, [2]: string|table|nil, [3]: tidegate.HeaderTable|nil }|nil
+---@field redirect string|{ [1]: 301|302|303|307|308, [2]: string }|nil
+---@field rewrite string?  path to send, with the route's parameters
+---@field request tidegate.phase.request?
+---@field upstream_request tidegate.phase.upstream_request?
+---@field upstream_response tidegate.phase.upstream_response?
+---@field response tidegate.phase.response?
+---@field error tidegate.phase.error?
+---@field log tidegate.phase.log?
+
+---@class tidegate.GroupFields: tidegate.RouteDefaults
+---@field [integer] tidegate.RouteFields|tidegate.Declared
+---@field path string?  a prefix
+---@field include string|string[]|nil  files to run inside the group
+
+---What tg.route and tg.group return, to stand in the table of a group.
+---@class tidegate.Declared
+
+-- Handlers ----------------------------------------------------------------------------------------------------------
+
+---@alias tidegate.phase.request fun(req: tidegate.Request, o: table): true?
+---@alias tidegate.phase.upstream_request fun(req: tidegate.Request, out: tidegate.UpstreamRequest, o: table): true?
+---@alias tidegate.phase.upstream_response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
+---@alias tidegate.phase.response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
+---@alias tidegate.phase.error fun(req: tidegate.Request, err: tidegate.Error, o: table): true?
+---@alias tidegate.phase.log fun(req: tidegate.Request, res: tidegate.Response?, o: table)
+
+---@alias tidegate.OptionType
+---| "string" | "number" | "integer" | "boolean" | "function" | "table" | "list" | "map"
+---| "seconds" | "bytes" | "percent" | "address" | "url" | "header" | "upstream" | "route" | "secret"
+
+---@class tidegate.Option
+---@field [1] tidegate.OptionType
+---@field of tidegate.OptionType?  of the items of a list or a map
+---@field required boolean?
+---@field default any
+---@field min number?
+---@field max number?
+---@field one_of any[]?
+---@field check (fun(value: any): boolean?, string?)?  nil, "why" refuses
+
+---@class tidegate.Handler
+---@field must_run boolean?  its failure is never passed over
+---@field options table<string, tidegate.OptionType|tidegate.Option>?
+---@field init fun(o: table)?  once for each use and worker, before the switch
+---@field request tidegate.phase.request?
+---@field upstream_request tidegate.phase.upstream_request?
+---@field upstream_response tidegate.phase.upstream_response?
+---@field response tidegate.phase.response?
+---@field error tidegate.phase.error?
+---@field log tidegate.phase.log?
+
+-- Objects of phases -------------------------------------------------------------------------------------------------
+
+---@alias tidegate.HeaderValue string|number|(string|number)[]
+---@alias tidegate.HeaderTable table<string, tidegate.HeaderValue>
+
+---Headers of a message. `h[name]` reads all lines joined, or nil; `h[name] = value` replaces them, `= nil` deletes them.
+---@class tidegate.Headers
+---@field [string] string?
+local Headers = {}
+
+---All lines of the name, joined; nil where there is none.
+---@param name string
+---@return string?
+function Headers:get(name) end
+
+---Whether one of the lines, or one member of a list in them, equals the value.
+---@param name string
+---@param value string
+---@return boolean
+function Headers:any(name, value) end
+
+---One more line.
+---@param name string
+---@param value string|number
+function Headers:add(name, value) end
+
+---Deletes all lines of the name.
+---@param name string
+function Headers:remove(name) end
+
+---@param name string
+---@return boolean
+function Headers:has(name) end
+
+---A new list of the lines of the name.
+---@param name string
+---@return string[]
+function Headers:all(name) end
+
+---Names (lower case) and values in the order of the wire, one line at a time.
+---@return fun(): string?, string?
+function Headers:each() end
+
+---@return integer lines
+function Headers:count() end
+
+---Deletes all lines.
+function Headers:clear() end
+
+---The pairs of a query. `q.name`: first value, decoded; "" for `?name`; nil if absent.
+---@class tidegate.Query
+---@field [string] string?
+local Query = {}
+
+---@param name string
+---@return string[]
+function Query:all(name) end
+
+---@param name string
+---@param value string|number
+function Query:add(name, value) end
+
+---@param name string
+function Query:remove(name) end
+
+---@return fun(): string?, string?
+function Query:each() end
+
+---The cookies of a request: first value, undecoded; read only.
+---@class tidegate.Cookies
+---@field [string] string?
+
+---@class tidegate.Client
+---@field ip string
+---@field port integer
+---@field peer_ip string  the other end of the connection, which may be a proxy
+
+---@class tidegate.Times
+---@field started number
+---@field total number?
+---@field queue number?
+---@field connect number?
+---@field first_byte number?
+---@field script number?
+
+---What a request adds to the access log: `req.log.user = value`.
+---@class tidegate.RequestLog
+---@field [string] string|number|boolean|nil
+local RequestLog = {}
+
+---Leaves the request out of the access log.
+function RequestLog:skip() end
+
+---@class tidegate.CookieOptions
+---@field max_age number?
+---@field path string?  default "/"
+---@field domain string?
+---@field secure boolean?  default: the scheme is https
+---@field http_only boolean?  default true
+---@field same_site "lax"|"strict"|"none"|nil  default "lax"
+
+---@class tidegate.Request
+---@field id string  32 hex digits
+---@field method string  can be set in `request`
+---@field scheme "http"|"https"
+---@field version "1.0"|"1.1"
+---@field host string  lower case, without port; can be set in `request`
+---@field port integer
+---@field path string  normalised, percent-encoded: what routes match and what is sent; can be set in `request`
+---@field raw_path string  as received
+---@field url string
+---@field raw_query string?  can be set in `request`
+---@field query tidegate.Query
+---@field headers tidegate.Headers
+---@field cookies tidegate.Cookies
+---@field params table<string, string>  decoded parameters of the route
+---@field length integer?
+---@field upgrade string?
+---@field client tidegate.Client
+---@field route { name: string }
+---@field upstream string?  can be set in `request`
+---@field half_close "answer"|"abort"  can be set in `request`
+---@field generation integer
+---@field time_left number?  of the total deadline; can be set
+---@field times tidegate.Times
+---@field bytes_in integer
+---@field bytes_out integer
+---@field ctx table  for all handlers of this request; keys begin with the handler's name
+---@field log tidegate.RequestLog
+local Request = {}
+
+---Decides the answer; the chain ends when the handler returns. A table as body is JSON.
+---@param status integer
+---@param body string|table|nil
+---@param headers tidegate.HeaderTable?
+---@return true
+function Request:respond(status, body, headers) end
+
+---@param location string
+---@param status 301|302|303|307|308|nil  default 302
+---@return true
+function Request:redirect(location, status) end
+
+---Goes on with another route; without a name: matches again with the changed head.
+---@param name string?
+---@return true
+function Request:reroute(name) end
+
+---Sets a header on the answer to come, whoever makes it.
+---@param name string
+---@param value tidegate.HeaderValue?
+function Request:set_response_header(name, value) end
+
+---Adds a cookie to the answer to come, whoever makes it.
+---@param name string
+---@param value string
+---@param options tidegate.CookieOptions?
+function Request:set_cookie(name, value, options) end
+
+---Whether the content-type is this media type.
+---@param media_type string
+---@return boolean
+function Request:is(media_type) end
+
+---The type that the client likes best of those offered.
+---@param ... string
+---@return string?
+function Request:accepts(...) end
+
+---Sends an informational answer now.
+---@param status integer
+---@param headers tidegate.HeaderTable?
+function Request:inform(status, headers) end
+
+---Ends the request without an answer.
+function Request:abort() end
+
+---@class tidegate.Response
+---@field status integer  can be set in `upstream_response` and `response`
+---@field headers tidegate.Headers
+---@field version string
+---@field length integer?
+---@field from "upstream"|"script"|"gateway"
+---@field upstream string?
+---@field peer string?
+---@field attempt integer?
+local Response = {}
+
+---@param media_type string
+---@return boolean
+function Response:is(media_type) end
+
+---What one attempt sends upstream.
+---@class tidegate.UpstreamRequest
+---@field method string
+---@field path string
+---@field raw_query string?
+---@field host string
+---@field headers tidegate.Headers
+---@field attempt integer
+
+---Why the gateway itself has to answer.
+---@class tidegate.Error
+---@field status integer
+---@field code string  "no_route", "upstream_failed", "timeout", "script", "too_large", ...
+---@field detail string?  for logs, not for clients
+
+-- Splits ------------------------------------------------------------------------------------------------------------
+
+---@class tidegate.SplitKey
+
+---@class tidegate.SplitCookie: tidegate.CookieOptions
+---@field issue boolean?  give the cookie to a client that has none
+
+---@class tidegate.SplitArm
+---@field [1] number  share
+---@field upstream string?
+
+---@class tidegate.SplitFields
+---@field arms table<string, number|tidegate.SplitArm>  shares add up to 100
+---@field key tidegate.SplitKey|(fun(req: tidegate.Request): string|number|nil)|nil  default: each request by itself
+---@field control string?  default: the largest arm
+---@field salt string?  default: the name
+---@field request_header string?  tells the upstream the arm
+---@field response_header string?  tells the client the arm
+
+---A split is a handler; its methods are for scripts that do more.
+---@class tidegate.Split
+---@field name string
+---@field control string
+local Split = {}
+
+---The arm of this request, the same for the whole of it, and whether it counts.
+---@param req tidegate.Request
+---@return string arm, boolean counts
+function Split:assign(req) end
+
+---The arm that the request has or would get; issues no cookie.
+---@param req tidegate.Request
+---@return string arm
+function Split:peek(req) end
+
+---@class tidegate.SplitWord
+---@overload fun(name: string): fun(fields: tidegate.SplitFields): tidegate.Split
+local SplitWord = {}
+
+---@param name string
+---@param options tidegate.SplitCookie?
+---@return tidegate.SplitKey
+function SplitWord.cookie(name, options) end
+
+---@param name string
+---@return tidegate.SplitKey
+function SplitWord.header(name) end
+
+---@return tidegate.SplitKey
+function SplitWord.client_ip() end
+
+-- Library -----------------------------------------------------------------------------------------------------------
+
+---@class tidegate.Task
+local Task = {}
+
+---The results of the task's function; or nil and "timeout", "cancelled", or its error. Waits.
+---@param timeout number?
+---@return any ...
+function Task:wait(timeout) end
+
+function Task:cancel() end
+
+---@class tidegate.Json
+---@field null userdata
+local Json = {}
+
+---@param value any
+---@return string
+function Json.encode(value) end
+
+---@param text string
+---@return any value, string? err, string? detail
+function Json.decode(text) end
+
+---Marks a table as a list, for `[]`.
+---@generic T: table
+---@param t T
+---@return T
+function Json.array(t) end
+
+---@class tidegate.UriParts
+---@field scheme string?
+---@field user string?
+---@field host string?
+---@field port integer?
+---@field path string
+---@field query string?
+---@field fragment string?
+
+---@class tidegate.UriLibrary
+local Uri = {}
+
+---@param text string|number
+---@return string
+function Uri.encode(text) end
+
+---@param text string
+---@return string? text, "invalid"? err
+function Uri.decode(text) end
+
+---An absolute path of pieces, each encoded.
+---@param ... string|number
+---@return string
+function Uri.path(...) end
+
+---@param t table<string, string|number|boolean|(string|number|boolean)[]>
+---@return string
+function Uri.query(t) end
+
+---@param text string
+---@return tidegate.UriParts? parts, "invalid"? err
+function Uri.parse(text) end
+
+---@param base string
+---@param reference string
+---@return string
+function Uri.join(base, reference) end
+
+---@class tidegate.Http
+local Http = {}
+
+---The name of a status.
+---@param status integer
+---@return string
+function Http.reason(status) end
+
+---@class tidegate.Hash
+local Hash = {}
+
+---@param text string
+---@return integer
+function Hash.crc32(text) end
+
+---@class tidegate.Log
+local Log = {}
+
+---@param message string
+---@param fields table<string, string|number|boolean>?
+function Log.debug(message, fields) end
+
+---@param message string
+---@param fields table<string, string|number|boolean>?
+function Log.info(message, fields) end
+
+---@param message string
+---@param fields table<string, string|number|boolean>?
+function Log.warn(message, fields) end
+
+---@param message string
+---@param fields table<string, string|number|boolean>?
+function Log.error(message, fields) end
+
+---@class tidegate
+---@field KB integer
+---@field MB integer
+---@field GB integer
+---@field SECOND integer
+---@field MINUTE integer
+---@field HOUR integer
+---@field DAY integer
+---@field version string
+---@field generation integer
+---@field worker { id: integer, count: integer }
+---@field null userdata  JSON's null
+---@field json tidegate.Json
+---@field uri tidegate.UriLibrary
+---@field http tidegate.Http
+---@field hash tidegate.Hash
+---@field log tidegate.Log
+---@field split tidegate.SplitWord
+local tg = {}
+
+---Values of the whole process; once.
+---@param fields tidegate.Settings
+function tg.settings(fields) end
+
+---Where clients connect.
+---@param address string|tidegate.ListenFields
+function tg.listen(address) end
+
+---A group of peers that do the same work: `tg.upstream "name" { "127.0.0.1:9001" }`.
+---@param name string
+---@return fun(fields: tidegate.UpstreamFields)
+function tg.upstream(name) end
+
+---@param fields tidegate.RouteFields
+---@return tidegate.Declared
+function tg.route(fields) end
+
+---A part of the traffic, and what all routes in it have.
+---@param fields tidegate.GroupFields
+---@return tidegate.Declared
+function tg.group(fields) end
+
+---Handlers for all routes, and for requests that no route takes.
+---@param handlers tidegate.HandlerUse[]
+function tg.use(handlers) end
+
+---Runs the files that match, in alphabetical order, inside the group that includes them.
+---@param pattern string
+function tg.include(pattern) end
+
+---The content of a file, read at load, relative to the folder of gateway.lua.
+---@param path string
+---@return string
+function tg.file(path) end
+
+---A variable of the environment, read at load; without a default an unset one raises.
+---@param name string
+---@param default string?
+---@return string
+function tg.env(name, default) end
+
+---Seconds since 1970, by the wall clock.
+---@return number
+function tg.now() end
+
+---Seconds of a clock that never goes back.
+---@return number
+function tg.clock() end
+
+---A number from 0 to 1, below 1.
+---@return number
+function tg.random() end
+
+---@return string
+function tg.uuid() end
+
+---Waits.
+---@param seconds number
+function tg.sleep(seconds) end
+
+---Starts a task, which ends with the request that started it.
+---@param f fun(...): any
+---@param ... any
+---@return tidegate.Task
+function tg.spawn(f, ...) end
+
+---Waits for all tasks.
+---@param tasks tidegate.Task[]
+---@param timeout number?
+---@return true? done, string? err
+function tg.wait_all(tasks, timeout) end
+
+---Waits for the first of the tasks.
+---@param tasks tidegate.Task[]
+---@param timeout number?
+---@return integer? index, tidegate.Task|string|nil task_or_err
+function tg.wait_any(tasks, timeout) end
+
+return tg

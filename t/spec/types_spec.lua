@@ -1,0 +1,49 @@
+--- The annotations for editors name what the library has.
+
+local config_host = require "config_host"
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+describe("the annotations", function()
+  local text = read "lua/types/tidegate.lua"
+
+  it("are Lua that parses", function()
+    assert(loadstring(text))
+  end)
+
+  it("name every name of the module and of its parts", function()
+    local plan, config = config_host.configure 'local tg = require "tidegate" tg.listen "127.0.0.1:1"'
+    assert(plan, config)
+    local tg = require "tidegate"
+    local function named(name)
+      return text:find("[.:]" .. name .. "%(") or text:find("@field " .. name .. " ")
+    end
+    for name in pairs(tg) do assert.truthy(named(name), "tg." .. name) end
+    for _, name in ipairs { "spawn", "wait_all", "wait_any" } do assert.truthy(named(name), "tg." .. name) end
+    for _, part in ipairs { "json", "uri", "http", "hash", "log", "split" } do
+      for name in pairs(tg[part]) do assert.truthy(named(name), "tg." .. part .. "." .. name) end
+    end
+  end)
+
+  it("name every phase", function()
+    local handlers = require "tidegate.config.handlers"
+    for _, phase in ipairs(handlers.PHASES) do
+      assert.truthy(text:find("@alias tidegate.phase." .. phase .. " ", 1, true), phase)
+    end
+  end)
+
+  it("name every default of the settings", function()
+    local settings = require "tidegate.config.words.settings"
+    for name, default in pairs(settings.DEFAULTS) do
+      assert.truthy(text:find("@field " .. name .. " "), name)
+      for field in pairs(type(default) == "table" and default or {}) do
+        assert.truthy(field == "off" or text:find("[ {]" .. field .. "[ :]"), name .. "." .. field)
+      end
+    end
+  end)
+end)
