@@ -66,6 +66,9 @@ bool tg_h1_parse_response(struct tg_slice head, const struct tg_http_limits *lim
     struct tg_slice rest = head;
     *out = (struct tg_response_head){ 0 };
     tg_fields_init(&out->fields, arena);
-    return parse_status_line(&rest, out, problem) && tg_h1_parse_lines(rest, limits, &out->fields, problem) &&
-           decide_framing(out, problem) && decide_connection(out, problem);
+    if (parse_status_line(&rest, out, problem) && tg_h1_parse_lines(rest, limits, &out->fields, problem) &&
+        decide_framing(out, problem) && decide_connection(out, problem))
+        return true;
+    problem->status = 502; /* whatever it would be in a request */
+    return false;
 }

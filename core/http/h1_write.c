@@ -40,7 +40,8 @@ static char *put_number(char *to, uint64_t value)
         digits[--first] = (char)('0' + value % 10);
         value /= 10;
     } while (value);
-    return put(to, tg_slice_of(digits + first, NUMBER_MAX - first));
+    memcpy(to, digits + first, NUMBER_MAX - first);
+    return to + NUMBER_MAX - first;
 }
 
 static size_t fields_bound(const struct tg_fields *fields)
