@@ -52,9 +52,10 @@ struct tg_pending_field {
 
 struct tg_exchange {
     struct tg_worker *worker;
-    struct tg_arena arena; /* holds this struct too */
-    struct tg_lease *lease;
+    struct tg_arena arena;  /* holds this struct too */
+    struct tg_lease *lease; /* NULL once unpinned */
     struct tg_list lease_link;
+    struct tg_snapshot *held; /* keeps route and group alive after that; counted */
     enum tg_exchange_state state;
     char id[32];
 
@@ -78,6 +79,7 @@ struct tg_exchange {
     struct tg_response_head response;
     enum tg_response_from from;
     struct tg_pending_field *pending_fields, *pending_last;
+    bool pending_applied;               /* they are in the response that is being made */
     struct tg_buffer_queue answer_body; /* body of an answer by script or gateway */
     bool answered;                      /* a handler decided the answer: response, answer_body */
     bool head_sent;                     /* committed */
@@ -112,6 +114,7 @@ struct tg_exchange {
     bool client_left, client_request_ended;
     struct tg_problem client_problem;   /* status 0: none */
     struct tg_upstream_side *connected; /* the connector's answer */
+    void *connecting;                   /* what the connector has under way for this exchange; the connector's */
     enum tg_reason connect_failed, upstream_failed;
     const char *upstream_detail;
     bool upstream_head_ready, upstream_ended;

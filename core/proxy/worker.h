@@ -14,7 +14,8 @@ struct tg_pool;    /* the worker's hot idle connections */
 struct tg_balance; /* proxy/balance.h */
 
 struct tg_worker {
-    uint32_t id; /* from 0 */
+    uint32_t id;    /* from 0 */
+    uint32_t count; /* workers of the process: with one, no connection is given to others */
     struct tg_loop *loop;
     const struct tg_hooks *hooks; /* may be NULL: no scripts at all */
     struct tg_lease *current;     /* new exchanges start under it */

@@ -1,0 +1,583 @@
+/* Reading: heads, bodies, what comes too early, and the ways in which a connection ends. Writing is in
+ * client_h1_answer.c. */
+#include "proxy/client_h1.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "proxy/client_h1_state.h"
+
+enum { RATE_WINDOW = 10, DISCARD_TIME = 5 }; /* seconds */
+
+static const struct tg_settings *settings_of(const struct tg_client_h1 *client)
+{
+    return &client->worker->current->snapshot->settings;
+}
+
+void tg_client_h1_set_own_time(struct tg_client_h1 *client, double at)
+{
+    client->own_at = at;
+    if (at < client->deadline.at || !client->exchange)
+        tg_deadline_set(&client->deadline, at);
+}
+
+void tg_client_h1_pause(struct tg_client_h1 *client)
+{
+    client->paused = true;
+    tg_stream_pause(client->stream);
+}
+
+static void resume(struct tg_client_h1 *client)
+{
+    if (!client->paused)
+        return;
+    client->paused = false;
+    tg_stream_resume(client->stream);
+}
+
+/* --- How it ends --- */
+
+static void forget(struct tg_client_h1 *client)
+{
+    struct tg_worker *worker = client->worker;
+    client->stream = NULL;
+    client->dead = true;
+    tg_list_remove(&client->link);
+    tg_list_remove(&client->input_task.link);
+    tg_deadline_deinit(&client->deadline);
+    tg_arena_deinit(&client->discard_arena);
+    tg_buffer_queue_deinit(&client->input);
+    if (client->partial)
+        tg_block_unref(client->partial);
+    client->partial = NULL;
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_CONNECTIONS_OPEN, -1);
+    tg_accept_ended(worker->acceptor, &worker->connections);
+    if (!client->next_turn_posted)
+        tg_loop_free_later(worker->loop, client);
+    if (worker->draining && tg_list_empty(&worker->clients) && worker->quiet)
+        worker->quiet(worker);
+}
+
+void tg_client_h1_close_gently(struct tg_client_h1 *client)
+{
+    tg_stream_linger(client->stream);
+    forget(client);
+}
+
+void tg_client_h1_close_hard(struct tg_client_h1 *client)
+{
+    tg_stream_reset(client->stream);
+    forget(client);
+}
+
+void tg_client_h1_close(struct tg_client_h1 *client)
+{
+    tg_stream_close(client->stream);
+    forget(client);
+}
+
+/* --- Heads --- */
+
+static bool keep_partial(struct tg_client_h1 *client, struct tg_slice bytes)
+{
+    struct tg_block *old = client->partial;
+    size_t used = old ? old->used : 0, needed = used + bytes.length;
+    if (!old || old->capacity < needed) {
+        size_t capacity = needed < 2048 ? 4096 : 2 * needed;
+        struct tg_block *grown = tg_block_new_of(capacity);
+        if (!grown)
+            return false;
+        if (old)
+            memcpy(grown->data, old->data, used);
+        grown->used = (uint32_t)used;
+        if (old)
+            tg_block_unref(old);
+        client->partial = grown;
+    }
+    memcpy(client->partial->data + used, bytes.at, bytes.length);
+    client->partial->used = (uint32_t)needed;
+    return true;
+}
+
+static void drop_partial(struct tg_client_h1 *client)
+{
+    if (client->partial)
+        tg_block_unref(client->partial);
+    client->partial = NULL;
+    client->scan = (struct tg_h1_scan){ 0 };
+}
+
+static uint16_t listener_port(const struct tg_client_h1 *client)
+{
+    return tg_address_port(tg_stream_local(client->stream));
+}
+
+static void reject(struct tg_client_h1 *client, struct tg_arena *arena, const struct tg_request_head *head,
+                   const struct tg_problem *problem)
+{
+    client->reading = TG_CLIENT_WAITS;
+    client->close = true;
+    client->head_sent = false;
+    client->version = head->version;
+    client->own_at = INFINITY;
+    client->exchange = tg_exchange_start_rejected(
+        client->worker, arena, head, &client->side, tg_stream_peer(client->stream),
+        tg_worker_listener_name(client->worker, tg_stream_local(client->stream)), listener_port(client), problem);
+    if (!client->exchange)
+        tg_client_h1_close(client);
+}
+
+static void reject_unparsed(struct tg_client_h1 *client, const struct tg_problem *problem)
+{
+    struct tg_arena arena;
+    struct tg_request_head head = { .version = TG_HTTP_1_1 };
+    tg_arena_init(&arena);
+    tg_fields_init(&head.fields, &arena);
+    drop_partial(client);
+    reject(client, &arena, &head, problem);
+}
+
+static void begin_answering(struct tg_client_h1 *client, const struct tg_request_head *head)
+{
+    client->head_sent = false;
+    client->version = head->version;
+    client->close = !head->keep_alive || client->worker->draining;
+    client->continued = !head->expect_continue;
+    client->discarded = 0;
+    client->reading = head->framing == TG_FRAMING_NONE ? TG_CLIENT_WAITS : TG_CLIENT_READS_BODY;
+    client->body_open = false;
+}
+
+static void start_exchange(struct tg_client_h1 *client, struct tg_arena *arena, struct tg_request_head *head)
+{
+    begin_answering(client, head);
+    enum tg_framing framing = head->framing;
+    uint64_t length = head->content_length;
+    client->own_at = INFINITY;
+    client->exchange = tg_exchange_start(client->worker, arena, head, &client->side, tg_stream_peer(client->stream),
+                                         tg_worker_listener_name(client->worker, tg_stream_local(client->stream)),
+                                         listener_port(client));
+    if (!client->exchange) {
+        tg_client_h1_close(client);
+        return;
+    }
+    client->limits = client->exchange->lease->snapshot->settings.limits;
+    tg_h1_body_reader_init(&client->body, framing, length, &client->exchange->arena, &client->limits);
+}
+
+/* A whole head: copied into the arena of the exchange to be, so that its slices are stable. */
+static void take_head(struct tg_client_h1 *client, struct tg_slice bytes)
+{
+    struct tg_arena arena;
+    struct tg_request_head head = { 0 };
+    struct tg_problem problem = { 0 };
+    tg_arena_init(&arena);
+    struct tg_slice copy = tg_arena_copy(&arena, bytes);
+    drop_partial(client);
+    client->requests++;
+    if (!copy.at) {
+        tg_arena_deinit(&arena);
+        tg_client_h1_close(client);
+        return;
+    }
+    if (tg_h1_parse_request(copy, &settings_of(client)->limits, &arena, &head, &problem))
+        start_exchange(client, &arena, &head);
+    else
+        reject(client, &arena, &head, &problem);
+}
+
+/* The head hasn't come whole: it has a time limit of its own, counted from its first byte, or from the accept. */
+static void begin_head(struct tg_client_h1 *client)
+{
+    if (client->head_until == INFINITY) {
+        client->head_until = tg_loop_now(client->worker->loop) + settings_of(client)->timeouts.header;
+        tg_client_h1_set_own_time(client, client->head_until);
+    }
+}
+
+/* How much of the input was used. */
+static size_t read_head(struct tg_client_h1 *client, struct tg_slice input)
+{
+    size_t before = client->partial ? client->partial->used : 0;
+    struct tg_slice whole = input;
+    struct tg_problem problem = { 0 };
+    size_t length = 0;
+    if (client->partial) {
+        if (!keep_partial(client, input)) {
+            tg_client_h1_close(client);
+            return input.length;
+        }
+        whole = tg_slice_of(client->partial->data, client->partial->used);
+    }
+    switch (tg_h1_scan_head(&client->scan, whole, &settings_of(client)->limits, &length, &problem)) {
+    case TG_H1_ERROR: reject_unparsed(client, &problem); return input.length;
+    case TG_H1_MORE:
+        if (client->partial || keep_partial(client, input))
+            begin_head(client);
+        else
+            tg_client_h1_close(client);
+        return input.length;
+    case TG_H1_DONE: break;
+    }
+    client->head_until = INFINITY;
+    take_head(client, tg_slice_of(whole.at, length));
+    return length - before;
+}
+
+/* --- Bodies --- */
+
+static void body_is_whole(struct tg_client_h1 *client, struct tg_fields *trailers)
+{
+    bool discarding = client->reading == TG_CLIENT_DISCARDS_BODY;
+    client->reading = TG_CLIENT_WAITS;
+    client->window_reads = false;
+    if (discarding) {
+        tg_client_h1_next_request(client);
+        return;
+    }
+    if (client->body.framing == TG_FRAMING_CHUNKED && trailers->count > 0)
+        tg_exchange_from_client_trailers(client->exchange, trailers);
+    tg_exchange_from_client_end(client->exchange);
+}
+
+static void body_is_wrong(struct tg_client_h1 *client, const struct tg_problem *problem)
+{
+    client->close = true;
+    if (client->reading == TG_CLIENT_DISCARDS_BODY) {
+        tg_client_h1_close_gently(client);
+        return;
+    }
+    client->reading = TG_CLIENT_WAITS;
+    client->window_reads = false;
+    tg_client_h1_pause(client);
+    tg_exchange_from_client_problem(client->exchange, problem);
+}
+
+static void take_piece(struct tg_client_h1 *client, struct tg_block *block, struct tg_slice data)
+{
+    if (client->reading == TG_CLIENT_DISCARDS_BODY) {
+        client->discarded += data.length;
+        if (client->discarded > TG_CLIENT_DISCARD_MAX)
+            tg_client_h1_close_gently(client);
+        return;
+    }
+    struct tg_buffer piece = { block, data.at, data.length };
+    tg_exchange_from_client_body(client->exchange, tg_buffer_ref(piece));
+}
+
+static size_t read_body(struct tg_client_h1 *client, struct tg_block *block, struct tg_slice input)
+{
+    size_t used = 0;
+    struct tg_slice data = { 0 };
+    struct tg_fields trailers = { 0 };
+    struct tg_problem problem = { 0 };
+    client->continued = true;
+    switch (tg_h1_body_read(&client->body, input, &used, &data, &trailers, &problem)) {
+    case TG_H1_CHUNK_DATA: take_piece(client, block, data); break;
+    case TG_H1_CHUNK_END: body_is_whole(client, &trailers); break;
+    case TG_H1_CHUNK_ERROR: body_is_wrong(client, &problem); return input.length;
+    case TG_H1_CHUNK_MORE: return input.length;
+    }
+    return used;
+}
+
+/* --- Input --- */
+
+static bool may_read_on(const struct tg_client_h1 *client)
+{
+    switch (client->reading) {
+    case TG_CLIENT_READS_HEAD: return client->turn_budget > 0;
+    case TG_CLIENT_READS_BODY:
+    case TG_CLIENT_TUNNELS: return client->body_open;
+    case TG_CLIENT_DISCARDS_BODY: return true;
+    case TG_CLIENT_WAITS: break;
+    }
+    return false;
+}
+
+static void keep_input(struct tg_client_h1 *client, struct tg_buffer rest)
+{
+    tg_client_h1_pause(client);
+    if (!tg_buffer_queue_push(&client->input, tg_buffer_ref(rest)))
+        tg_client_h1_close(client);
+}
+
+/* With a body in hand whose last byte was taken, its end is noticed without waiting for more. */
+static bool at_silent_end_of_body(const struct tg_client_h1 *client)
+{
+    return (client->reading == TG_CLIENT_READS_BODY || client->reading == TG_CLIENT_DISCARDS_BODY) &&
+           client->body.framing == TG_FRAMING_LENGTH && client->body.remaining == 0;
+}
+
+static void take_input(struct tg_client_h1 *client, struct tg_buffer data)
+{
+    while (!client->dead && (data.length > 0 || at_silent_end_of_body(client))) {
+        if (!may_read_on(client)) {
+            if (data.length > 0)
+                keep_input(client, data);
+            return;
+        }
+        size_t used = data.length;
+        switch (client->reading) {
+        case TG_CLIENT_READS_HEAD:
+            client->turn_budget--;
+            used = read_head(client, tg_buffer_slice(data));
+            break;
+        case TG_CLIENT_TUNNELS: tg_exchange_from_client_body(client->exchange, tg_buffer_ref(data)); break;
+        default: used = read_body(client, data.block, tg_buffer_slice(data)); break;
+        }
+        data.at += used;
+        data.length -= used;
+    }
+}
+
+static void read_in_next_turn(struct tg_message *message, struct tg_loop *loop)
+{
+    struct tg_client_h1 *client = TG_CONTAINER_OF(message, struct tg_client_h1, next_turn);
+    client->next_turn_posted = false;
+    if (client->dead) {
+        tg_loop_free_later(loop, client);
+        return;
+    }
+    client->turn_budget = TG_CLIENT_REQUESTS_A_TURN;
+    tg_client_h1_wake_input(client);
+}
+
+static void put_off(struct tg_client_h1 *client)
+{
+    if (client->next_turn_posted)
+        return;
+    client->next_turn_posted = true;
+    tg_loop_post(client->worker->loop, &client->next_turn);
+}
+
+static void look_at_input(struct tg_task *task)
+{
+    struct tg_client_h1 *client = TG_CONTAINER_OF(task, struct tg_client_h1, input_task);
+    while (!client->dead && may_read_on(client) && tg_buffer_queue_length(&client->input) > 0) {
+        struct tg_buffer data = tg_buffer_queue_pop(&client->input, SIZE_MAX);
+        struct tg_buffer_queue rest = client->input;
+        tg_buffer_queue_init(&client->input);
+        take_input(client, data);
+        tg_buffer_unref(data);
+        if (client->dead) {
+            tg_buffer_queue_deinit(&rest);
+            return;
+        }
+        if (!tg_buffer_queue_move(&client->input, &rest)) {
+            tg_client_h1_close(client);
+            return;
+        }
+    }
+    if (client->dead)
+        return;
+    if (tg_buffer_queue_length(&client->input) > 0 && client->reading == TG_CLIENT_READS_HEAD)
+        put_off(client);
+    else if (may_read_on(client))
+        resume(client);
+}
+
+void tg_client_h1_wake_input(struct tg_client_h1 *client)
+{
+    tg_loop_defer(client->worker->loop, &client->input_task);
+}
+
+void tg_client_h1_next_request(struct tg_client_h1 *client)
+{
+    client->reading = TG_CLIENT_READS_HEAD;
+    client->head_until = INFINITY;
+    bool more = tg_buffer_queue_length(&client->input) > 0;
+    double idle = settings_of(client)->timeouts.idle;
+    if (client->worker->draining)
+        idle = fmax(0, client->worker->drain_idle_until - tg_loop_now(client->worker->loop));
+    if (client->eof && !more) {
+        tg_client_h1_close_gently(client);
+        return;
+    }
+    tg_client_h1_set_own_time(client, tg_loop_now(client->worker->loop) + idle);
+    if (more || client->paused)
+        tg_client_h1_wake_input(client);
+}
+
+void tg_client_h1_discard_body(struct tg_client_h1 *client)
+{
+    if (client->body.framing == TG_FRAMING_CHUNKED && client->body.chunked.trailer_length > 0) {
+        tg_client_h1_close_gently(client);
+        return;
+    }
+    client->reading = TG_CLIENT_DISCARDS_BODY;
+    client->body.chunked.arena = &client->discard_arena;
+    client->body.chunked.trailer = NULL;
+    client->body.chunked.trailer_capacity = 0;
+    tg_client_h1_set_own_time(client, tg_loop_now(client->worker->loop) + DISCARD_TIME);
+    tg_client_h1_wake_input(client);
+}
+
+/* --- What the stream tells --- */
+
+static void on_data(struct tg_stream *stream, struct tg_buffer data)
+{
+    struct tg_client_h1 *client = tg_stream_owner(stream);
+    tg_counters_add(tg_loop_counters(client->worker->loop), TG_COUNTER_BYTES_FROM_CLIENTS, (int64_t)data.length);
+    if (tg_buffer_queue_length(&client->input) > 0) {
+        keep_input(client, data);
+        return;
+    }
+    client->turn_budget = TG_CLIENT_REQUESTS_A_TURN;
+    take_input(client, data);
+}
+
+static void on_eof(struct tg_stream *stream)
+{
+    struct tg_client_h1 *client = tg_stream_owner(stream);
+    static const struct tg_problem short_body = { 400, "the body ended before its declared length" };
+    client->eof = true;
+    switch (client->reading) {
+    case TG_CLIENT_READS_HEAD:
+        if (tg_buffer_queue_length(&client->input) == 0)
+            tg_client_h1_close_gently(client);
+        break;
+    case TG_CLIENT_DISCARDS_BODY: tg_client_h1_close_gently(client); break;
+    case TG_CLIENT_READS_BODY: body_is_wrong(client, &short_body); break;
+    case TG_CLIENT_WAITS: tg_exchange_from_client_half_close(client->exchange); break;
+    case TG_CLIENT_TUNNELS: tg_exchange_from_client_end(client->exchange); break;
+    }
+}
+
+/* Data may lie before the end: only an exchange that asked for it takes this as leaving. */
+static void on_peer_finished(struct tg_stream *stream)
+{
+    struct tg_client_h1 *client = tg_stream_owner(stream);
+    if (client->reading == TG_CLIENT_WAITS && client->exchange)
+        tg_exchange_from_client_half_close(client->exchange);
+}
+
+static void on_drained(struct tg_stream *stream)
+{
+    struct tg_client_h1 *client = tg_stream_owner(stream);
+    if (client->exchange)
+        tg_exchange_from_client_drained(client->exchange);
+}
+
+static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
+{
+    struct tg_client_h1 *client = tg_stream_owner(stream);
+    (void)end;
+    if (client->exchange)
+        tg_exchange_from_client_left(client->exchange, TG_REASON_CLIENT_LEFT);
+    client->exchange = NULL;
+    tg_client_h1_close(client);
+}
+
+static const struct tg_stream_ops stream_ops = {
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_drained = on_drained,
+    .on_failed = on_failed,
+    .on_peer_finished = on_peer_finished,
+};
+
+/* --- Time --- */
+
+void tg_client_h1_watch_rate(struct tg_client_h1 *client)
+{
+    client->window_received = tg_stream_received(client->stream);
+    client->window_sent = tg_stream_sent(client->stream);
+    client->window_reads = client->reading == TG_CLIENT_READS_BODY && client->body_open && client->continued;
+    client->window_writes = tg_stream_unsent(client->stream) > 0;
+    bool any = client->window_reads || client->window_writes;
+    tg_client_h1_set_own_time(client, any ? tg_loop_now(client->worker->loop) + RATE_WINDOW : INFINITY);
+}
+
+/* The client sends its body, or takes its answer, too slowly [E01, E02]. */
+static void check_rate(struct tg_client_h1 *client)
+{
+    static const struct tg_problem too_slow = { 408, "the body comes too slowly" };
+    double least = client->exchange->route->timeouts.body_rate * RATE_WINDOW;
+    uint64_t received = tg_stream_received(client->stream) - client->window_received;
+    uint64_t sent = tg_stream_sent(client->stream) - client->window_sent;
+    bool still_reads = client->window_reads && client->reading == TG_CLIENT_READS_BODY && client->body_open;
+    if (still_reads && (double)received < least) {
+        body_is_wrong(client, &too_slow);
+        client->own_at = INFINITY;
+        return;
+    }
+    if (client->window_writes && tg_stream_unsent(client->stream) > 0 && (double)sent < least) {
+        struct tg_exchange *exchange = client->exchange;
+        client->exchange = NULL;
+        tg_exchange_from_client_left(exchange, TG_REASON_TIMEOUT);
+        tg_client_h1_close_hard(client);
+        return;
+    }
+    tg_client_h1_watch_rate(client);
+}
+
+static void own_time_is_up(struct tg_client_h1 *client)
+{
+    static const struct tg_problem slow_head = { 408, "the head did not come in time" };
+    client->own_at = INFINITY;
+    if (client->exchange && client->reading != TG_CLIENT_TUNNELS)
+        check_rate(client);
+    else if (client->reading == TG_CLIENT_READS_HEAD && client->partial)
+        reject_unparsed(client, &slow_head);
+    else if (!client->exchange)
+        tg_client_h1_close_gently(client);
+}
+
+static void expired(struct tg_deadline *deadline)
+{
+    struct tg_client_h1 *client = TG_CONTAINER_OF(deadline, struct tg_client_h1, deadline);
+    double now = tg_loop_now(client->worker->loop);
+    if (client->own_at <= now)
+        own_time_is_up(client);
+    if (client->dead)
+        return;
+    double next = client->exchange ? tg_exchange_tick(client->exchange) : INFINITY;
+    tg_deadline_set(&client->deadline, fmin(client->own_at, next));
+}
+
+/* --- Its life --- */
+
+void tg_client_h1_new(struct tg_worker *worker, struct tg_stream *stream)
+{
+    struct tg_client_h1 *client = calloc(1, sizeof *client);
+    if (!client) {
+        tg_stream_close(stream);
+        tg_accept_ended(worker->acceptor, &worker->connections);
+        return;
+    }
+    client->worker = worker;
+    client->stream = stream;
+    client->side.ops = &tg_client_h1_ops;
+    client->side.deadline = &client->deadline;
+    client->next_turn.run = read_in_next_turn;
+    tg_task_init(&client->input_task, look_at_input);
+    tg_buffer_queue_init(&client->input);
+    tg_arena_init(&client->discard_arena);
+    tg_deadline_init(&client->deadline, worker->loop, expired);
+    tg_list_append(&worker->clients, &client->link);
+    tg_stream_set_owner(stream, &stream_ops, client);
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_CONNECTIONS_OPEN, 1);
+    /* The first head has its time from the accept on. */
+    client->turn_budget = TG_CLIENT_REQUESTS_A_TURN;
+    client->head_until = tg_loop_now(worker->loop) + settings_of(client)->timeouts.header;
+    tg_client_h1_set_own_time(client, client->head_until);
+}
+
+void tg_client_h1_drain(struct tg_list *link, double idle_until)
+{
+    struct tg_client_h1 *client = TG_CONTAINER_OF(link, struct tg_client_h1, link);
+    if (client->exchange)
+        client->close = true;
+    else if (!client->partial)
+        tg_client_h1_set_own_time(client, fmin(client->own_at, idle_until));
+}
+
+void tg_client_h1_kill(struct tg_list *link)
+{
+    struct tg_client_h1 *client = TG_CONTAINER_OF(link, struct tg_client_h1, link);
+    if (client->exchange)
+        tg_exchange_from_client_left(client->exchange, TG_REASON_SHUTDOWN);
+    client->exchange = NULL;
+    tg_client_h1_close_hard(client);
+}

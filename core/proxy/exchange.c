@@ -1,0 +1,336 @@
+#include "proxy/exchange.h"
+
+#include <math.h>
+
+#include "base/random.h"
+#include "proxy/exchange_steps.h"
+
+/* Each state has one function, in the order of the life of a request. It answers whether the exchange moved on, so that
+ * the next function should run now; false means that it waits for something to happen. */
+
+static double narrower(double route, double rest)
+{
+    return route < rest ? route : rest;
+}
+
+void tg_exchange_wake(struct tg_exchange *exchange)
+{
+    tg_loop_defer(exchange->worker->loop, &exchange->step);
+}
+
+/* The request phase, then the destination. */
+static bool state_request(struct tg_exchange *exchange)
+{
+    switch (tg_exchange_run_phase(exchange, TG_PHASE_REQUEST)) {
+    case TG_PHASE_WAIT: return false;
+    case TG_PHASE_REROUTED: return true;
+    case TG_PHASE_FAILED: tg_exchange_fail(exchange, 500, "script", "request phase"); return true;
+    case TG_PHASE_ANSWERED: exchange->state = TG_EXCHANGE_RESPONSE; return true;
+    case TG_PHASE_DONE: break;
+    }
+    exchange->times.request_done = tg_loop_now(exchange->worker->loop);
+    if (exchange->route == &exchange->lease->snapshot->none && !exchange->group) {
+        tg_exchange_fail(exchange, 404, "no_route", NULL);
+        return true;
+    }
+    if (tg_exchange_answer_by_route(exchange))
+        return true;
+    if (!exchange->group) {
+        tg_exchange_fail(exchange, 500, "no_upstream", "the route names no upstream and no handler chose one");
+        return true;
+    }
+    if (tg_exchange_begin_attempt(exchange))
+        exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
+    return true;
+}
+
+static bool state_upstream_request(struct tg_exchange *exchange)
+{
+    switch (tg_exchange_run_phase(exchange, TG_PHASE_UPSTREAM_REQUEST)) {
+    case TG_PHASE_WAIT: return false;
+    case TG_PHASE_ANSWERED:
+        tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
+        exchange->state = TG_EXCHANGE_RESPONSE;
+        return true;
+    case TG_PHASE_DONE: tg_exchange_connect(exchange, false); return true;
+    default: tg_exchange_fail(exchange, 500, "script", "upstream_request phase"); return true;
+    }
+}
+
+static bool state_connecting(struct tg_exchange *exchange)
+{
+    if (exchange->connect_failed) {
+        enum tg_reason reason = exchange->connect_failed;
+        exchange->connect_failed = TG_REASON_NONE;
+        tg_exchange_attempt_failed(exchange, reason, "connect");
+        return true;
+    }
+    if (!exchange->connected)
+        return false;
+    tg_exchange_send_request(exchange);
+    exchange->state = TG_EXCHANGE_AWAITING_HEAD;
+    return true;
+}
+
+static bool state_awaiting_head(struct tg_exchange *exchange)
+{
+    if (exchange->upstream_head_ready) {
+        exchange->state = TG_EXCHANGE_UPSTREAM_RESPONSE;
+        return true;
+    }
+    if (exchange->upstream_failed) {
+        enum tg_reason reason = exchange->upstream_failed;
+        exchange->upstream_failed = TG_REASON_NONE;
+        tg_exchange_attempt_failed(exchange, reason, exchange->upstream_detail);
+        return true;
+    }
+    tg_exchange_pump_request(exchange);
+    return false;
+}
+
+static bool state_upstream_response(struct tg_exchange *exchange)
+{
+    switch (tg_exchange_run_phase(exchange, TG_PHASE_UPSTREAM_RESPONSE)) {
+    case TG_PHASE_WAIT: tg_exchange_pump_request(exchange); return false;
+    case TG_PHASE_ANSWERED: tg_exchange_drop_upstream(exchange, TG_REASON_NONE); break;
+    case TG_PHASE_DONE: break;
+    default: tg_exchange_fail(exchange, 500, "script", "upstream_response phase"); return true;
+    }
+    exchange->state = TG_EXCHANGE_RESPONSE;
+    return true;
+}
+
+static bool state_error(struct tg_exchange *exchange)
+{
+    switch (tg_exchange_run_phase(exchange, TG_PHASE_ERROR)) {
+    case TG_PHASE_WAIT: return false;
+    case TG_PHASE_ANSWERED: exchange->state = TG_EXCHANGE_RESPONSE; return true;
+    default: break;
+    }
+    if (!tg_exchange_make_error_page(exchange)) {
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+        return true;
+    }
+    exchange->state = TG_EXCHANGE_RESPONSE;
+    return true;
+}
+
+static bool state_response(struct tg_exchange *exchange)
+{
+    if (!tg_exchange_apply_pending_fields(exchange)) {
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+        return true;
+    }
+    switch (tg_exchange_run_phase(exchange, TG_PHASE_RESPONSE)) {
+    case TG_PHASE_WAIT: tg_exchange_pump_request(exchange); return false;
+    case TG_PHASE_ANSWERED: tg_exchange_drop_upstream(exchange, TG_REASON_NONE); break;
+    case TG_PHASE_DONE: break;
+    default: tg_exchange_fail(exchange, 500, "script", "response phase"); return true;
+    }
+    if (tg_exchange_apply_pending_fields(exchange))
+        tg_exchange_send_response_head(exchange);
+    else
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+    return true;
+}
+
+/* Bodies flow; the end is noticed by the takers of the pipes. */
+static bool state_streaming(struct tg_exchange *exchange)
+{
+    tg_exchange_pump_response(exchange);
+    tg_exchange_pump_request(exchange);
+    if (exchange->response_taken) {
+        tg_exchange_finish(exchange);
+        return true;
+    }
+    /* What came before the failure is passed on first, then the client is cut off [R04, R08]. */
+    if (exchange->upstream_failed && tg_buffer_queue_length(&exchange->response_pipe.waiting) == 0) {
+        exchange->error = (struct tg_exchange_error){ 502, "upstream_failed", exchange->upstream_detail };
+        tg_exchange_break_off(exchange, exchange->upstream_failed);
+        return true;
+    }
+    return false;
+}
+
+static bool state_tunnel(struct tg_exchange *exchange)
+{
+    tg_exchange_pump_response(exchange);
+    tg_exchange_pump_request(exchange);
+    if (exchange->upstream_failed) {
+        tg_exchange_break_off(exchange, exchange->upstream_failed);
+        return true;
+    }
+    if (!exchange->response_taken || !exchange->request_taken)
+        return false;
+    tg_exchange_finish(exchange);
+    return true;
+}
+
+static bool state_log(struct tg_exchange *exchange)
+{
+    if (exchange->lease && tg_exchange_run_phase(exchange, TG_PHASE_LOG) == TG_PHASE_WAIT)
+        return false;
+    exchange->state = TG_EXCHANGE_OVER;
+    return true;
+}
+
+static bool (*const states[])(struct tg_exchange *exchange) = {
+    [TG_EXCHANGE_REQUEST] = state_request,
+    [TG_EXCHANGE_UPSTREAM_REQUEST] = state_upstream_request,
+    [TG_EXCHANGE_CONNECTING] = state_connecting,
+    [TG_EXCHANGE_AWAITING_HEAD] = state_awaiting_head,
+    [TG_EXCHANGE_UPSTREAM_RESPONSE] = state_upstream_response,
+    [TG_EXCHANGE_ERROR] = state_error,
+    [TG_EXCHANGE_RESPONSE] = state_response,
+    [TG_EXCHANGE_STREAMING] = state_streaming,
+    [TG_EXCHANGE_TUNNEL] = state_tunnel,
+    [TG_EXCHANGE_LOG] = state_log,
+};
+
+/* What may happen in any state before the end: the client goes away, or its body turns out to be wrong. */
+static void heed_client(struct tg_exchange *exchange)
+{
+    if (exchange->state >= TG_EXCHANGE_LOG)
+        return;
+    if (exchange->client_left) {
+        tg_exchange_break_off(exchange, TG_REASON_CLIENT_LEFT);
+        return;
+    }
+    struct tg_problem problem = exchange->client_problem;
+    if (problem.status) {
+        exchange->client_problem = (struct tg_problem){ 0 };
+        const char *code = problem.status == 413 ? "too_large" : problem.status == 408 ? "timeout" : "bad_request";
+        tg_exchange_cancel_phase(exchange);
+        tg_exchange_fail(exchange, problem.status, code, problem.reason);
+    }
+}
+
+static void exchange_step(struct tg_task *task)
+{
+    struct tg_exchange *exchange = TG_CONTAINER_OF(task, struct tg_exchange, step);
+    heed_client(exchange);
+    while (exchange->state != TG_EXCHANGE_OVER && states[exchange->state](exchange))
+        ;
+    if (exchange->state == TG_EXCHANGE_OVER)
+        tg_exchange_close(exchange);
+}
+
+static void pin(struct tg_exchange *exchange, struct tg_lease *lease)
+{
+    exchange->lease = lease;
+    if (lease) {
+        tg_list_append(&lease->exchanges, &exchange->lease_link);
+        lease->pinned++;
+    }
+}
+
+static struct tg_exchange *exchange_new(struct tg_worker *worker, struct tg_arena *arena,
+                                        const struct tg_request_head *head, struct tg_client_side *side)
+{
+    struct tg_exchange *exchange = tg_arena_alloc_zeroed(arena, sizeof *exchange);
+    if (!exchange) {
+        tg_arena_deinit(arena);
+        return NULL;
+    }
+    exchange->arena = *arena;
+    exchange->worker = worker;
+    exchange->client_side = side;
+    exchange->request = *head;
+    exchange->request.fields.arena = &exchange->arena;
+    tg_list_init(&exchange->lease_link);
+    tg_task_init(&exchange->step, exchange_step);
+    tg_body_pipe_init(&exchange->request_pipe);
+    tg_body_pipe_init(&exchange->response_pipe);
+    tg_buffer_queue_init(&exchange->answer_body);
+    tg_buffer_queue_init(&exchange->replay);
+    exchange->replayable = true;
+    exchange->total_at = exchange->wait_until = INFINITY;
+    exchange->times.started = tg_loop_now(worker->loop);
+    tg_random_hex_id(exchange->id);
+    pin(exchange, worker->current);
+    worker->exchanges++;
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS, 1);
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_ACTIVE, 1);
+    return exchange;
+}
+
+static void identify_client(struct tg_exchange *exchange, const struct tg_address *peer, struct tg_slice listener,
+                            uint16_t listener_port)
+{
+    const struct tg_settings *settings = &exchange->lease->snapshot->settings;
+    exchange->peer_address = *peer;
+    tg_address_ip(peer, exchange->peer_ip.bytes);
+    exchange->listener = listener;
+    exchange->listener_port = listener_port;
+    tg_client_identify(&exchange->request, &exchange->peer_ip, TG_SLICE("http"), &settings->trusted_proxies,
+                       &exchange->client);
+}
+
+struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
+                                      struct tg_client_side *side, const struct tg_address *peer,
+                                      struct tg_slice listener, uint16_t listener_port)
+{
+    struct tg_exchange *exchange = exchange_new(worker, arena, head, side);
+    if (!exchange)
+        return NULL;
+    identify_client(exchange, peer, listener, listener_port);
+    exchange->request_pipe.ended = exchange->client_request_ended = head->framing == TG_FRAMING_NONE;
+    tg_exchange_match_route(exchange);
+    const struct tg_route *route = exchange->route;
+    double total = narrower(route->timeouts.total, exchange->group ? exchange->group->timeouts.total : INFINITY);
+    if (total < INFINITY)
+        tg_exchange_set_time_left(exchange, total);
+    if (head->framing == TG_FRAMING_LENGTH && head->content_length > route->body_limit)
+        exchange->client_problem = (struct tg_problem){ 413, "the declared body is larger than the limit" };
+    tg_exchange_wake(exchange);
+    return exchange;
+}
+
+struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct tg_arena *arena,
+                                               const struct tg_request_head *head, struct tg_client_side *side,
+                                               const struct tg_address *peer, struct tg_slice listener,
+                                               uint16_t listener_port, const struct tg_problem *problem)
+{
+    struct tg_exchange *exchange = exchange_new(worker, arena, head, side);
+    if (!exchange)
+        return NULL;
+    identify_client(exchange, peer, listener, listener_port);
+    exchange->route = &exchange->lease->snapshot->none;
+    exchange->request_pipe.ended = exchange->client_request_ended = true;
+    exchange->phases_failed = (1u << TG_PHASES) - 1; /* no handler sees a request that isn't one */
+    exchange->error = (struct tg_exchange_error){ problem->status, "bad_request", problem->reason };
+    exchange->state = TG_EXCHANGE_ERROR;
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_REJECTED, 1);
+    tg_exchange_wake(exchange);
+    return exchange;
+}
+
+void tg_exchange_set_time_left(struct tg_exchange *exchange, double seconds)
+{
+    exchange->total_at = tg_loop_now(exchange->worker->loop) + seconds;
+    if (exchange->client_side)
+        tg_deadline_set(exchange->client_side->deadline, fmin(exchange->total_at, exchange->client_side->deadline->at));
+}
+
+static void overdue(struct tg_exchange *exchange, double now)
+{
+    bool total = now >= exchange->total_at;
+    exchange->total_at = exchange->wait_until = INFINITY;
+    const char *detail = total ? "the total time of the request is over" : "upstream was silent for too long";
+    if (exchange->state == TG_EXCHANGE_TUNNEL) {
+        tg_exchange_break_off(exchange, TG_REASON_TIMEOUT);
+    } else {
+        tg_exchange_cancel_phase(exchange);
+        tg_exchange_drop_upstream(exchange, TG_REASON_TIMEOUT);
+        tg_exchange_fail(exchange, 504, "timeout", detail);
+    }
+    tg_exchange_wake(exchange);
+}
+
+double tg_exchange_tick(struct tg_exchange *exchange)
+{
+    double now = tg_loop_now(exchange->worker->loop);
+    if (exchange->state < TG_EXCHANGE_LOG && (now >= exchange->total_at || now >= exchange->wait_until))
+        overdue(exchange, now);
+    return fmin(exchange->total_at, exchange->wait_until);
+}

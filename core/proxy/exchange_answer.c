@@ -1,0 +1,153 @@
+/* Answers: by a route itself, by the gateway for an error, and the moment at which a response head is committed. */
+#include "proxy/error_page.h"
+#include "proxy/exchange_steps.h"
+
+bool tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
+{
+    exchange->response = (struct tg_response_head){ .status = (uint16_t)status, .version = TG_HTTP_1_1 };
+    tg_fields_init(&exchange->response.fields, &exchange->arena);
+    exchange->from = from;
+    exchange->pending_applied = false;
+    exchange->has_response_trailers = false;
+    tg_buffer_queue_clear(&exchange->answer_body);
+    tg_buffer_queue_clear(&exchange->response_pipe.waiting);
+    exchange->response_pipe.ended = exchange->response_pipe.failed = exchange->response_pipe.giver_paused = false;
+    return true;
+}
+
+void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail)
+{
+    exchange->error = (struct tg_exchange_error){ status, code, detail };
+    if (exchange->head_sent) {
+        tg_exchange_break_off(exchange, TG_REASON_INVALID);
+        return;
+    }
+    tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
+    if (!tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY)) {
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+        return;
+    }
+    exchange->state = TG_EXCHANGE_ERROR;
+}
+
+static bool answer_with_fields(struct tg_exchange *exchange, const struct tg_route *route)
+{
+    for (size_t i = 0; i < route->respond_field_count; i++) {
+        const struct tg_static_field *field = &route->respond_fields[i];
+        if (!tg_fields_append(&exchange->response.fields, tg_field_name_of(field->name), field->name, field->value))
+            return false;
+    }
+    return tg_buffer_queue_append(&exchange->answer_body, route->respond_body);
+}
+
+static struct tg_slice with_query(struct tg_exchange *exchange, struct tg_slice location)
+{
+    const struct tg_target *target = &exchange->request.target;
+    if (!target->has_query || memchr(location.at, '?', location.length))
+        return location;
+    size_t length = location.length + 1 + target->query.length;
+    char *text = tg_arena_alloc(&exchange->arena, length);
+    if (!text)
+        return (struct tg_slice){ NULL, 0 };
+    memcpy(text, location.at, location.length);
+    text[location.length] = '?';
+    if (target->query.length)
+        memcpy(text + location.length + 1, target->query.at, target->query.length);
+    return tg_slice_of(text, length);
+}
+
+/* A template that begins with a parameter can't leave the site: its value has no way to start with "//" [P13]. */
+static bool answer_with_redirect(struct tg_exchange *exchange, const struct tg_route *route)
+{
+    struct tg_slice location;
+    if (!tg_route_expand(route->redirect_to, &exchange->parameters, &exchange->arena, &location))
+        return false;
+    while (location.length > 1 && location.at[0] == '/' && location.at[1] == '/')
+        location = tg_slice_from(location, 1);
+    location = with_query(exchange, location);
+    const char *problem;
+    return location.at && tg_fields_set(&exchange->response.fields, TG_SLICE("location"), location, &problem);
+}
+
+bool tg_exchange_answer_by_route(struct tg_exchange *exchange)
+{
+    const struct tg_route *route = exchange->route;
+    int status = route->respond_status ? route->respond_status : route->redirect_status;
+    if (!status || (exchange->group && exchange->group != route->group))
+        return false;
+    bool made = tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY) &&
+                (route->respond_status ? answer_with_fields(exchange, route) : answer_with_redirect(exchange, route));
+    if (made)
+        exchange->state = TG_EXCHANGE_RESPONSE;
+    else
+        tg_exchange_fail(exchange, 500, "overload", "the route's own answer could not be made");
+    return true;
+}
+
+bool tg_exchange_make_error_page(struct tg_exchange *exchange)
+{
+    return tg_exchange_reset_response(exchange, exchange->error.status, TG_FROM_GATEWAY) &&
+           tg_error_page_make(exchange);
+}
+
+/* An answer of our own is whole already: its body goes into the pipe, its length into the head. */
+static bool load_answer_body(struct tg_exchange *exchange)
+{
+    struct tg_response_head *head = &exchange->response;
+    head->content_length = tg_buffer_queue_length(&exchange->answer_body);
+    head->has_content_length = head->status != 204 && head->status != 304;
+    head->framing = TG_FRAMING_LENGTH;
+    exchange->response_pipe.ended = true;
+    return tg_buffer_queue_move(&exchange->response_pipe.waiting, &exchange->answer_body);
+}
+
+static void count_response(struct tg_exchange *exchange)
+{
+    unsigned class = exchange->response.status / 100u;
+    if (class >= 1 && class <= 5)
+        tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_RESPONSES_1XX + class - 1, 1);
+}
+
+static void begin_tunnel(struct tg_exchange *exchange)
+{
+    exchange->state = TG_EXCHANGE_TUNNEL;
+    /* What was the end of a request without a body is now the beginning of a stream. */
+    exchange->request_pipe.ended = exchange->request_taken = false;
+    exchange->response_pipe.ended = exchange->response_taken = exchange->upstream_ended = false;
+    tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_TUNNELS_OPEN, 1);
+    exchange->body_wanted = true;
+    exchange->client_side->ops->become_tunnel(exchange->client_side);
+    exchange->upstream_side->ops->become_tunnel(exchange->upstream_side);
+    tg_exchange_wait_for_upstream(exchange, exchange->route->timeouts.tunnel_idle);
+}
+
+static void commit(struct tg_exchange *exchange)
+{
+    exchange->head_sent = true;
+    exchange->logged_status = exchange->response.status;
+    exchange->times.head_sent = tg_loop_now(exchange->worker->loop);
+    tg_exchange_forget_replay(exchange);
+    count_response(exchange);
+}
+
+void tg_exchange_send_response_head(struct tg_exchange *exchange)
+{
+    struct tg_response_head *head = &exchange->response;
+    struct tg_body_pipe *pipe = &exchange->response_pipe;
+    if (exchange->from != TG_FROM_UPSTREAM && !load_answer_body(exchange)) {
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+        return;
+    }
+    bool tunnel = head->status == 101;
+    bool bodyless = tg_response_bodyless(head->status, exchange->request.method);
+    if (bodyless && !tunnel)
+        tg_buffer_queue_clear(&pipe->waiting);
+    bool whole = pipe->ended && tg_buffer_queue_length(&pipe->waiting) == 0 && !exchange->has_response_trailers;
+    bool end = !tunnel && (bodyless || whole);
+    commit(exchange);
+    exchange->state = TG_EXCHANGE_STREAMING;
+    exchange->response_taken = end;
+    exchange->client_side->ops->send_head(exchange->client_side, head, end);
+    if (tunnel)
+        begin_tunnel(exchange);
+}

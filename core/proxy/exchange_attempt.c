@@ -1,0 +1,180 @@
+/* Attempts: which peer, which connection, what is sent, and when to try again.
+ *
+ * A request of which nothing was sent may go to another peer. One that was sent over a connection that had carried
+ * others before, and that died before a byte of the response, is sent once more over a fresh one if its method is
+ * idempotent and its body can be replayed: the same bytes, no phase runs, it isn't counted as an attempt (RFC
+ * 9110 9.2.2, RFC 9112 9.3.1). Once the response head is committed nothing is retried. */
+#include <math.h>
+
+#include "proxy/balance.h"
+#include "proxy/exchange_steps.h"
+#include "proxy/forwarding.h"
+#include "proxy/reason.h"
+
+static uint32_t attempts_allowed(const struct tg_exchange *exchange)
+{
+    return exchange->route->attempts ? exchange->route->attempts : exchange->group->attempts;
+}
+
+static void release_peer(struct tg_exchange *exchange)
+{
+    if (exchange->peer)
+        tg_peer_unref(exchange->peer);
+    exchange->peer = NULL;
+}
+
+bool tg_exchange_begin_attempt(struct tg_exchange *exchange)
+{
+    release_peer(exchange);
+    struct tg_peer *peer = tg_balance_choose(exchange->worker, exchange->group, &exchange->tried);
+    if (!peer) {
+        tg_exchange_fail(exchange, 502, "upstream_failed", "no peer is left to try");
+        return false;
+    }
+    exchange->peer = tg_peer_ref(peer);
+    exchange->attempt++;
+    const char *problem = NULL;
+    if (!tg_forwarding_prepare(exchange, &problem)) {
+        tg_exchange_fail(exchange, 500, "rewrite", problem);
+        return false;
+    }
+    return true;
+}
+
+void tg_exchange_connect(struct tg_exchange *exchange, bool fresh)
+{
+    struct tg_connector *connector = exchange->worker->connector;
+    double timeout = tg_exchange_timeout(exchange->route->timeouts.connect, exchange->group->timeouts.connect);
+    bool careful = !tg_method_idempotent(exchange->request.method);
+    exchange->connect_failed = TG_REASON_NONE;
+    exchange->times.connect_started = tg_loop_now(exchange->worker->loop);
+    exchange->state = TG_EXCHANGE_CONNECTING;
+    exchange->connected =
+        connector->acquire(connector, exchange, exchange->group, exchange->peer, timeout, fresh, careful);
+}
+
+void tg_exchange_from_connector_ready(struct tg_exchange *exchange, struct tg_upstream_side *side)
+{
+    exchange->connected = side;
+    exchange->connecting = NULL;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_reason reason)
+{
+    exchange->connect_failed = reason;
+    exchange->connecting = NULL;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_send_request(struct tg_exchange *exchange)
+{
+    struct tg_upstream_side *side = exchange->connected;
+    exchange->connected = NULL;
+    exchange->upstream_side = side;
+    exchange->times.connected = tg_loop_now(exchange->worker->loop);
+    exchange->upstream_reused = side->reused;
+    bool end = exchange->request_pipe.ended && tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0 &&
+               !exchange->has_request_trailers;
+    exchange->request_sent = true;
+    exchange->request_taken = end && exchange->request.framing == TG_FRAMING_NONE;
+    side->ops->send_head(side, &exchange->outgoing, exchange->route->raw_path, exchange->request_taken);
+    if (exchange->request_taken || exchange->request.expect_continue)
+        tg_exchange_wait_for_upstream(
+            exchange, tg_exchange_timeout(exchange->route->timeouts.first_byte, exchange->group->timeouts.first_byte));
+    if (!exchange->request_taken && !exchange->body_wanted && exchange->client_side) {
+        exchange->body_wanted = true;
+        exchange->client_side->ops->want_body(exchange->client_side, false);
+    }
+    tg_exchange_pump_request(exchange);
+}
+
+void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reason)
+{
+    if (exchange->state == TG_EXCHANGE_CONNECTING && !exchange->connected)
+        exchange->worker->connector->cancel(exchange->worker->connector, exchange);
+    struct tg_upstream_side *side = exchange->upstream_side ? exchange->upstream_side : exchange->connected;
+    exchange->upstream_side = exchange->connected = NULL;
+    exchange->upstream_failed = TG_REASON_NONE;
+    exchange->upstream_head_ready = false;
+    exchange->wait_until = INFINITY;
+    if (side)
+        side->ops->reset(side, reason);
+    tg_exchange_forget_replay(exchange);
+}
+
+static void let_failed_side_go(struct tg_exchange *exchange, enum tg_reason reason)
+{
+    struct tg_upstream_side *side = exchange->upstream_side;
+    exchange->upstream_side = NULL;
+    exchange->wait_until = INFINITY;
+    if (side)
+        side->ops->reset(side, reason);
+}
+
+static bool may_repeat_on_fresh_connection(const struct tg_exchange *exchange, enum tg_reason reason)
+{
+    return (reason == TG_REASON_RESET || reason == TG_REASON_CUT) && exchange->upstream_reused &&
+           !exchange->fresh_retry_used && exchange->upstream_detail == NULL && exchange->informational == 0 &&
+           tg_method_idempotent(exchange->request.method) && exchange->replayable;
+}
+
+static void answer_for_failed_attempts(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
+{
+    tg_exchange_forget_replay(exchange);
+    tg_exchange_fail(exchange, tg_reason_status(reason), tg_reason_code(reason),
+                     detail ? detail : tg_reason_name(reason));
+}
+
+void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
+{
+    struct tg_counters *counters = tg_loop_counters(exchange->worker->loop);
+    bool repeat = may_repeat_on_fresh_connection(exchange, reason) && exchange->request_sent;
+    let_failed_side_go(exchange, reason);
+    if (repeat && tg_exchange_rewind_request(exchange)) {
+        exchange->fresh_retry_used = true;
+        tg_counters_add(counters, TG_COUNTER_UPSTREAM_RETRIES, 1);
+        tg_exchange_connect(exchange, true);
+        return;
+    }
+    tg_counters_add(counters, TG_COUNTER_UPSTREAM_FAILURES, 1);
+    if (!exchange->request_sent && exchange->attempt < attempts_allowed(exchange)) {
+        tg_counters_add(counters, TG_COUNTER_UPSTREAM_RETRIES, 1);
+        if (tg_exchange_begin_attempt(exchange))
+            exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
+        return;
+    }
+    answer_for_failed_attempts(exchange, reason, detail);
+}
+
+void tg_exchange_from_upstream_informational(struct tg_exchange *exchange, const struct tg_response_head *head)
+{
+    enum { INFORMATIONAL_MAX = 8 };
+    if (exchange->head_sent || !exchange->client_side)
+        return;
+    if (exchange->informational >= INFORMATIONAL_MAX) {
+        tg_exchange_from_upstream_failed(exchange, TG_REASON_INVALID, "more than 8 informational responses");
+        return;
+    }
+    exchange->informational++;
+    exchange->client_side->ops->send_informational(exchange->client_side, head);
+}
+
+void tg_exchange_from_upstream_head(struct tg_exchange *exchange, const struct tg_response_head *head)
+{
+    exchange->response = *head;
+    exchange->from = TG_FROM_UPSTREAM;
+    exchange->upstream_head_ready = true;
+    exchange->times.first_byte = tg_loop_now(exchange->worker->loop);
+    tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(exchange->route->timeouts.between_bytes,
+                                                                exchange->group->timeouts.between_bytes));
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_upstream_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
+{
+    exchange->upstream_failed = reason;
+    exchange->upstream_detail = detail;
+    exchange->response_pipe.failed = true;
+    tg_exchange_wake(exchange);
+}

@@ -1,0 +1,294 @@
+/* The two bodies of an exchange on their way: into the pipe, through its stages, out to the side that takes;
+ * back-pressure; what is kept for a replay. */
+#include <math.h>
+
+#include "proxy/exchange_steps.h"
+
+void tg_body_pipe_init(struct tg_body_pipe *pipe)
+{
+    *pipe = (struct tg_body_pipe){ 0 };
+    tg_buffer_queue_init(&pipe->waiting);
+}
+
+void tg_body_pipe_deinit(struct tg_body_pipe *pipe)
+{
+    tg_buffer_queue_deinit(&pipe->waiting);
+}
+
+/* Out of memory: the body can't be passed on whole. */
+static void put(struct tg_exchange *exchange, struct tg_body_pipe *pipe, struct tg_buffer piece)
+{
+    pipe->passed += piece.length;
+    if (pipe->stages)
+        pipe->stages->put(pipe->stages, exchange, piece);
+    else if (!tg_buffer_queue_push(&pipe->waiting, piece))
+        pipe->failed = true;
+}
+
+static void end(struct tg_exchange *exchange, struct tg_body_pipe *pipe)
+{
+    if (pipe->stages)
+        pipe->stages->end(pipe->stages, exchange);
+    else
+        pipe->ended = true;
+}
+
+static bool above_high_mark(const struct tg_body_pipe *pipe)
+{
+    return tg_buffer_queue_length(&pipe->waiting) >= TG_PIPE_HIGH;
+}
+
+static bool below_low_mark(const struct tg_body_pipe *pipe)
+{
+    return tg_buffer_queue_length(&pipe->waiting) < TG_PIPE_LOW;
+}
+
+void tg_exchange_from_client_body(struct tg_exchange *exchange, struct tg_buffer piece)
+{
+    exchange->bytes_in += piece.length;
+    if (exchange->state != TG_EXCHANGE_TUNNEL && exchange->bytes_in > exchange->route->body_limit) {
+        exchange->client_problem = (struct tg_problem){ 413, "the body is larger than the limit" };
+        tg_buffer_unref(piece);
+    } else {
+        put(exchange, &exchange->request_pipe, piece);
+    }
+    if (exchange->request_pipe.failed)
+        exchange->client_problem = (struct tg_problem){ 503, "out of memory for the request body" };
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_client_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers)
+{
+    exchange->request_trailers = *trailers;
+    exchange->has_request_trailers = true;
+}
+
+void tg_exchange_from_client_end(struct tg_exchange *exchange)
+{
+    exchange->client_request_ended = true;
+    end(exchange, &exchange->request_pipe);
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_client_problem(struct tg_exchange *exchange, const struct tg_problem *problem)
+{
+    exchange->client_problem = *problem;
+    exchange->request_pipe.failed = true;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_client_left(struct tg_exchange *exchange, enum tg_reason reason)
+{
+    exchange->client_side = NULL;
+    exchange->client_left = true;
+    exchange->end_reason = reason;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_client_half_close(struct tg_exchange *exchange)
+{
+    exchange->client_half_closed = true;
+    if (exchange->half_close == TG_HALF_CLOSE_ABORT)
+        exchange->client_left = true;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_client_drained(struct tg_exchange *exchange)
+{
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_upstream_drained(struct tg_exchange *exchange)
+{
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_wait_for_upstream(struct tg_exchange *exchange, double seconds)
+{
+    exchange->wait_until = tg_loop_now(exchange->worker->loop) + seconds;
+    struct tg_client_side *client = exchange->client_side;
+    if (client && exchange->wait_until < client->deadline->at)
+        tg_deadline_set(client->deadline, exchange->wait_until);
+}
+
+double tg_exchange_timeout(double route, double group)
+{
+    return route < INFINITY ? route : group;
+}
+
+/* Silence is counted from the last byte. Setting a later time costs nothing: the timer looks when it fires. */
+static void upstream_spoke(struct tg_exchange *exchange)
+{
+    const struct tg_timeouts *route = &exchange->route->timeouts, *group = &exchange->group->timeouts;
+    double seconds = exchange->state == TG_EXCHANGE_TUNNEL
+                         ? route->tunnel_idle
+                         : tg_exchange_timeout(route->between_bytes, group->between_bytes);
+    tg_exchange_wait_for_upstream(exchange, seconds);
+}
+
+/* Upstream owes nothing while it takes the body as fast as it comes; it owes progress while bytes wait for it, and an
+ * answer once it has everything. */
+static void watch_request_progress(struct tg_exchange *exchange, bool taken)
+{
+    if (exchange->state != TG_EXCHANGE_AWAITING_HEAD)
+        return;
+    const struct tg_timeouts *route = &exchange->route->timeouts, *group = &exchange->group->timeouts;
+    if (exchange->request_taken)
+        tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->first_byte, group->first_byte));
+    else if (tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0)
+        exchange->wait_until = INFINITY;
+    else if (taken || exchange->wait_until == INFINITY)
+        tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->send, group->send));
+}
+
+void tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece)
+{
+    upstream_spoke(exchange);
+    put(exchange, &exchange->response_pipe, piece);
+    if (exchange->response_pipe.failed && !exchange->upstream_failed)
+        exchange->upstream_failed = TG_REASON_OVERLOAD;
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_from_upstream_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers)
+{
+    exchange->response_trailers = *trailers;
+    exchange->has_response_trailers = true;
+}
+
+void tg_exchange_from_upstream_end(struct tg_exchange *exchange)
+{
+    exchange->upstream_ended = true;
+    if (exchange->state != TG_EXCHANGE_TUNNEL)
+        exchange->wait_until = INFINITY;
+    end(exchange, &exchange->response_pipe);
+    tg_exchange_wake(exchange);
+}
+
+void tg_exchange_pump_request(struct tg_exchange *exchange)
+{
+    struct tg_body_pipe *pipe = &exchange->request_pipe;
+    struct tg_upstream_side *side = exchange->upstream_side;
+    if (side && !exchange->request_taken && (tg_buffer_queue_length(&pipe->waiting) > 0 || pipe->ended))
+        side->ops->body_ready(side);
+    if (!exchange->request_taken)
+        watch_request_progress(exchange, false);
+    struct tg_client_side *client = exchange->client_side;
+    if (!client || !exchange->body_wanted)
+        return;
+    if (!pipe->giver_paused && above_high_mark(pipe)) {
+        pipe->giver_paused = true;
+        client->ops->pause_body(client);
+    } else if (pipe->giver_paused && below_low_mark(pipe)) {
+        pipe->giver_paused = false;
+        client->ops->resume_body(client);
+    }
+}
+
+static void hold_upstream_back(struct tg_exchange *exchange)
+{
+    struct tg_body_pipe *pipe = &exchange->response_pipe;
+    struct tg_upstream_side *side = exchange->upstream_side;
+    if (!side || exchange->upstream_ended)
+        return;
+    if (!pipe->giver_paused && above_high_mark(pipe)) {
+        pipe->giver_paused = true;
+        exchange->wait_until = INFINITY;
+        side->ops->pause_body(side);
+    } else if (pipe->giver_paused && below_low_mark(pipe)) {
+        pipe->giver_paused = false;
+        upstream_spoke(exchange);
+        side->ops->resume_body(side);
+    }
+}
+
+void tg_exchange_pump_response(struct tg_exchange *exchange)
+{
+    struct tg_body_pipe *pipe = &exchange->response_pipe;
+    struct tg_client_side *client = exchange->client_side;
+    if (client && !exchange->response_taken && (tg_buffer_queue_length(&pipe->waiting) > 0 || pipe->ended))
+        client->ops->body_ready(client);
+    hold_upstream_back(exchange);
+}
+
+/* A copy of the references of what goes up, as long as it is little enough. */
+static bool remember(struct tg_exchange *exchange, struct tg_buffer piece)
+{
+    if (!exchange->replayable || exchange->head_sent)
+        return true;
+    size_t limit = exchange->lease ? exchange->lease->snapshot->settings.replay_limit : 0;
+    if (tg_buffer_queue_length(&exchange->replay) + piece.length > limit) {
+        tg_exchange_forget_replay(exchange);
+        return true;
+    }
+    return tg_buffer_queue_push(&exchange->replay, tg_buffer_ref(piece));
+}
+
+static bool take(struct tg_body_pipe *pipe, struct tg_buffer_queue *to, size_t limit, struct tg_exchange *replay_for)
+{
+    uint64_t before = tg_buffer_queue_length(to);
+    while (tg_buffer_queue_length(&pipe->waiting) > 0) {
+        uint64_t taken = tg_buffer_queue_length(to) - before;
+        if (taken >= limit)
+            break;
+        struct tg_buffer piece = tg_buffer_queue_pop(&pipe->waiting, limit - (size_t)taken);
+        bool kept = !replay_for || remember(replay_for, piece);
+        if (!tg_buffer_queue_push(to, piece) || !kept)
+            return false;
+    }
+    return true;
+}
+
+static bool at_end(const struct tg_body_pipe *pipe)
+{
+    return pipe->ended && !pipe->failed && tg_buffer_queue_length(&pipe->waiting) == 0;
+}
+
+bool tg_exchange_take_request(struct tg_exchange *exchange, struct tg_buffer_queue *to, size_t limit, bool *ended,
+                              const struct tg_fields **trailers)
+{
+    bool tunnel = exchange->state == TG_EXCHANGE_TUNNEL;
+    uint64_t before = tg_buffer_queue_length(to);
+    if (!take(&exchange->request_pipe, to, limit, tunnel ? NULL : exchange))
+        return false;
+    *ended = at_end(&exchange->request_pipe);
+    *trailers = *ended && exchange->has_request_trailers ? &exchange->request_trailers : NULL;
+    if (*ended && !exchange->request_taken) {
+        exchange->request_taken = true;
+        tg_exchange_wake(exchange);
+    }
+    if (tunnel)
+        upstream_spoke(exchange);
+    else if (*ended || tg_buffer_queue_length(to) > before)
+        watch_request_progress(exchange, true);
+    return true;
+}
+
+bool tg_exchange_take_response(struct tg_exchange *exchange, struct tg_buffer_queue *to, size_t limit, bool *ended,
+                               const struct tg_fields **trailers)
+{
+    uint64_t before = tg_buffer_queue_length(to);
+    if (!take(&exchange->response_pipe, to, limit, NULL))
+        return false;
+    exchange->bytes_out += tg_buffer_queue_length(to) - before;
+    *ended = at_end(&exchange->response_pipe);
+    *trailers = *ended && exchange->has_response_trailers ? &exchange->response_trailers : NULL;
+    if (*ended && !exchange->response_taken) {
+        exchange->response_taken = true;
+        tg_exchange_wake(exchange);
+    }
+    return true;
+}
+
+bool tg_exchange_rewind_request(struct tg_exchange *exchange)
+{
+    struct tg_buffer_queue *waiting = &exchange->request_pipe.waiting;
+    exchange->request_taken = false;
+    return tg_buffer_queue_move(&exchange->replay, waiting) && tg_buffer_queue_move(waiting, &exchange->replay);
+}
+
+void tg_exchange_forget_replay(struct tg_exchange *exchange)
+{
+    exchange->replayable = false;
+    tg_buffer_queue_clear(&exchange->replay);
+}

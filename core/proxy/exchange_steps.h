@@ -1,0 +1,64 @@
+/* What the files of the exchange share among themselves; nobody else includes this. */
+#ifndef TG_PROXY_EXCHANGE_STEPS_H
+#define TG_PROXY_EXCHANGE_STEPS_H
+
+#include "proxy/exchange.h"
+
+/* Continues the exchange after the current event: every fact that a side, the connector or a script reports ends in
+ * this. */
+void tg_exchange_wake(struct tg_exchange *exchange);
+
+/* exchange_phase.c. How far a phase came: WAIT means that tg_exchange_resume will wake the exchange. */
+enum tg_phase_progress { TG_PHASE_WAIT, TG_PHASE_DONE, TG_PHASE_ANSWERED, TG_PHASE_REROUTED, TG_PHASE_FAILED };
+enum tg_phase_progress tg_exchange_run_phase(struct tg_exchange *exchange, enum tg_phase phase);
+void tg_exchange_cancel_phase(struct tg_exchange *exchange);
+/* Puts set_response_header and set_cookie of the request phase into the response. */
+bool tg_exchange_apply_pending_fields(struct tg_exchange *exchange) __attribute__((warn_unused_result));
+void tg_exchange_match_route(struct tg_exchange *exchange);
+
+/* exchange_attempt.c */
+/* The first attempt, or the next one at another peer: chooses the peer and makes the outgoing head. false: no peer is
+ * left (tg_exchange_fail was called). */
+bool tg_exchange_begin_attempt(struct tg_exchange *exchange) __attribute__((warn_unused_result));
+/* Asks the connector for a connection to the chosen peer. */
+void tg_exchange_connect(struct tg_exchange *exchange, bool fresh);
+void tg_exchange_send_request(struct tg_exchange *exchange);
+/* The attempt's connection failed, or could not be made: tries again where the rules allow it, else answers. */
+void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
+/* Gives up whatever the exchange has upstream. */
+void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reason);
+
+/* exchange_body.c */
+void tg_exchange_pump_request(struct tg_exchange *exchange);
+void tg_exchange_pump_response(struct tg_exchange *exchange);
+/* Puts back what was sent, for a new attempt. */
+bool tg_exchange_rewind_request(struct tg_exchange *exchange) __attribute__((warn_unused_result));
+void tg_exchange_forget_replay(struct tg_exchange *exchange);
+/* The exchange waits for upstream for so long from now; the client connection's timer sees to it. */
+void tg_exchange_wait_for_upstream(struct tg_exchange *exchange, double seconds);
+/* The route's value where it has one, else the group's. */
+double tg_exchange_timeout(double route, double group);
+void tg_body_pipe_init(struct tg_body_pipe *pipe);
+void tg_body_pipe_deinit(struct tg_body_pipe *pipe);
+
+/* exchange_answer.c */
+/* The gateway itself must answer: through the error phase, or, where the head has gone, by breaking off. */
+void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail);
+/* What the route answers by itself; false where it has a destination. */
+bool tg_exchange_answer_by_route(struct tg_exchange *exchange);
+/* The plain page for exchange->error. */
+bool tg_exchange_make_error_page(struct tg_exchange *exchange) __attribute__((warn_unused_result));
+/* Starts a fresh response of this origin, dropping what there was of another. */
+bool tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
+    __attribute__((warn_unused_result));
+void tg_exchange_send_response_head(struct tg_exchange *exchange);
+
+/* exchange_end.c */
+/* Both messages are over for the client: lets both sides go; the log phase remains. */
+void tg_exchange_finish(struct tg_exchange *exchange);
+/* Out of order: resets what is left of both sides. */
+void tg_exchange_break_off(struct tg_exchange *exchange, enum tg_reason reason);
+/* After the log phase: writes the access log, frees everything. */
+void tg_exchange_close(struct tg_exchange *exchange);
+
+#endif

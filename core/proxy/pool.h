@@ -1,0 +1,21 @@
+/* A worker's part of the connection pool, and the connector that exchanges ask. Idle connections that this worker used
+ * last stay with it, hot; they are given to all workers (parked in the peer's shared list) at release if workers miss
+ * connections to this peer, else once they are idle for 100 ms. With one worker nobody else could use them, and they
+ * stay. Belongs to the worker's thread. */
+#ifndef TG_PROXY_POOL_H
+#define TG_PROXY_POOL_H
+
+#include "proxy/worker.h"
+
+struct tg_upstream_h1;
+
+struct tg_pool *tg_pool_new(struct tg_worker *worker);
+/* Closes what is idle; nothing may be in use. */
+void tg_pool_free(struct tg_pool *pool);
+struct tg_connector *tg_pool_connector(struct tg_pool *pool);
+/* Keeps a connection that has ended its exchange in order; takes it over. `size`, `idle`: of its group. */
+void tg_pool_release(struct tg_pool *pool, struct tg_upstream_h1 *connection, uint32_t size, double idle);
+/* A hot idle connection has ended or stirred: it leaves the pool and is closed by its owner. */
+void tg_pool_forget(struct tg_pool *pool, struct tg_upstream_h1 *connection);
+
+#endif

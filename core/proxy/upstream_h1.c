@@ -1,0 +1,477 @@
+#include "proxy/upstream_h1.h"
+
+#include <stdlib.h>
+
+#include "http/h1_write.h"
+#include "proxy/pool.h"
+
+enum { UNSENT_HIGH = 256 * 1024 }; /* bytes of a request that may wait in the stream */
+
+static struct tg_upstream_h1 *connection_of(struct tg_upstream_side *side)
+{
+    return TG_CONTAINER_OF(side, struct tg_upstream_h1, side);
+}
+
+static void drop_partial(struct tg_upstream_h1 *connection)
+{
+    if (connection->partial)
+        tg_block_unref(connection->partial);
+    connection->partial = NULL;
+    connection->scan = (struct tg_h1_scan){ 0 };
+}
+
+/* Everything but the stream. */
+static void forget(struct tg_upstream_h1 *connection)
+{
+    drop_partial(connection);
+    tg_deadline_deinit(&connection->connect_deadline);
+    tg_peer_unref(connection->side.peer);
+    tg_loop_free_later(connection->worker->loop, connection);
+}
+
+void tg_upstream_h1_close(struct tg_upstream_h1 *connection)
+{
+    atomic_fetch_sub_explicit(&connection->side.peer->active, connection->exchange || connection->connecting ? 1 : 0,
+                              memory_order_relaxed);
+    connection->exchange = NULL;
+    tg_stream_close(connection->stream);
+    forget(connection);
+}
+
+struct tg_socket tg_upstream_h1_detach_socket(struct tg_upstream_h1 *connection)
+{
+    struct tg_socket socket = tg_stream_detach(connection->stream);
+    forget(connection);
+    return socket;
+}
+
+static void fail(struct tg_upstream_h1 *connection, enum tg_reason reason, const char *detail)
+{
+    connection->unusable = true;
+    connection->response_over = true;
+    tg_stream_pause(connection->stream);
+    tg_exchange_from_upstream_failed(connection->exchange, reason, detail);
+}
+
+/* --- The response head --- */
+
+static bool keep_partial(struct tg_upstream_h1 *connection, struct tg_slice bytes)
+{
+    struct tg_block *old = connection->partial;
+    size_t used = old ? old->used : 0, needed = used + bytes.length;
+    if (!old || old->capacity < needed) {
+        struct tg_block *grown = tg_block_new_of(needed < 2048 ? 4096 : 2 * needed);
+        if (!grown)
+            return false;
+        if (old)
+            memcpy(grown->data, old->data, used);
+        if (old)
+            tg_block_unref(old);
+        connection->partial = grown;
+    }
+    memcpy(connection->partial->data + used, bytes.at, bytes.length);
+    connection->partial->used = (uint32_t)needed;
+    return true;
+}
+
+static void response_is_over(struct tg_upstream_h1 *connection)
+{
+    connection->response_over = true;
+    tg_exchange_from_upstream_end(connection->exchange);
+}
+
+static void begin_body(struct tg_upstream_h1 *connection, const struct tg_response_head *head)
+{
+    struct tg_exchange *exchange = connection->exchange;
+    bool bodyless = tg_response_bodyless(head->status, exchange->request.method);
+    enum tg_framing framing = bodyless ? TG_FRAMING_NONE : head->framing;
+    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
+    if (framing == TG_FRAMING_CLOSE || !head->keep_alive)
+        connection->unusable = true;
+    tg_h1_body_reader_init(&connection->reader, framing, head->content_length, &exchange->arena,
+                           &snapshot->settings.limits);
+}
+
+static bool upgrade_was_asked_for(const struct tg_exchange *exchange, const struct tg_response_head *head)
+{
+    return exchange->outgoing.upgrade.length > 0 && tg_slice_equal(exchange->outgoing.upgrade, head->upgrade);
+}
+
+static void take_final_head(struct tg_upstream_h1 *connection, const struct tg_response_head *head)
+{
+    connection->head_done = true;
+    if (head->status == 101) {
+        if (!upgrade_was_asked_for(connection->exchange, head)) {
+            fail(connection, TG_REASON_INVALID, "101 that was not asked for");
+            return;
+        }
+        connection->unusable = true;
+        connection->tunnel = true;
+    }
+    begin_body(connection, head);
+    tg_exchange_from_upstream_head(connection->exchange, head);
+    if (!connection->tunnel && (connection->reader.framing == TG_FRAMING_NONE ||
+                                (connection->reader.framing == TG_FRAMING_LENGTH && connection->reader.remaining == 0)))
+        response_is_over(connection);
+}
+
+static void take_head(struct tg_upstream_h1 *connection, struct tg_slice bytes)
+{
+    struct tg_exchange *exchange = connection->exchange;
+    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
+    struct tg_response_head head = { 0 };
+    struct tg_problem problem = { 0 };
+    struct tg_slice copy = tg_arena_copy(&exchange->arena, bytes);
+    drop_partial(connection);
+    if (!copy.at)
+        fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
+    else if (!tg_h1_parse_response(copy, &snapshot->settings.limits, &exchange->arena, &head, &problem))
+        fail(connection, TG_REASON_INVALID, problem.reason);
+    else if (head.status < 200 && head.status != 101)
+        tg_exchange_from_upstream_informational(exchange, &head);
+    else
+        take_final_head(connection, &head);
+}
+
+/* How much of the input was used. */
+static size_t read_head(struct tg_upstream_h1 *connection, struct tg_slice input)
+{
+    const struct tg_exchange *exchange = connection->exchange;
+    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
+    size_t before = connection->partial ? connection->partial->used : 0, length = 0;
+    struct tg_slice whole = input;
+    struct tg_problem problem = { 0 };
+    if (connection->partial) {
+        if (!keep_partial(connection, input)) {
+            fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
+            return input.length;
+        }
+        whole = tg_slice_of(connection->partial->data, connection->partial->used);
+    }
+    switch (tg_h1_scan_head(&connection->scan, whole, &snapshot->settings.limits, &length, &problem)) {
+    case TG_H1_ERROR: fail(connection, TG_REASON_INVALID, problem.reason); return input.length;
+    case TG_H1_MORE:
+        if (!connection->partial && !keep_partial(connection, input))
+            fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
+        return input.length;
+    case TG_H1_DONE: break;
+    }
+    take_head(connection, tg_slice_of(whole.at, length));
+    return length - before;
+}
+
+/* --- The response body --- */
+
+static size_t read_body(struct tg_upstream_h1 *connection, struct tg_block *block, struct tg_slice input)
+{
+    size_t used = 0;
+    struct tg_slice data = { 0 };
+    struct tg_fields trailers = { 0 };
+    struct tg_problem problem = { 0 };
+    switch (tg_h1_body_read(&connection->reader, input, &used, &data, &trailers, &problem)) {
+    case TG_H1_CHUNK_DATA: {
+        struct tg_buffer piece = { block, data.at, data.length };
+        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(piece));
+        break;
+    }
+    case TG_H1_CHUNK_END:
+        if (trailers.count > 0)
+            tg_exchange_from_upstream_trailers(connection->exchange, &trailers);
+        response_is_over(connection);
+        break;
+    case TG_H1_CHUNK_ERROR: fail(connection, TG_REASON_INVALID, problem.reason); return input.length;
+    case TG_H1_CHUNK_MORE: return input.length;
+    }
+    return used;
+}
+
+static bool body_is_whole(const struct tg_upstream_h1 *connection)
+{
+    return connection->head_done && !connection->tunnel && !connection->response_over &&
+           connection->reader.framing == TG_FRAMING_LENGTH && connection->reader.remaining == 0;
+}
+
+static void on_data(struct tg_stream *stream, struct tg_buffer data)
+{
+    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
+    if (!connection->exchange) { /* nobody asked: a 408, say [D13] */
+        tg_pool_forget(connection->worker->pool, connection);
+        tg_upstream_h1_close(connection);
+        return;
+    }
+    connection->spoke = true;
+    if (connection->tunnel) {
+        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(data));
+        return;
+    }
+    while (data.length > 0 && !connection->response_over && !connection->tunnel) {
+        size_t used = connection->head_done ? read_body(connection, data.block, tg_buffer_slice(data))
+                                            : read_head(connection, tg_buffer_slice(data));
+        data.at += used;
+        data.length -= used;
+        if (body_is_whole(connection))
+            response_is_over(connection);
+    }
+    if (connection->tunnel && data.length > 0)
+        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(data));
+    else if (data.length > 0)
+        connection->unusable = true; /* bytes beyond the response [R02] */
+}
+
+/* --- Ends --- */
+
+static void ended_early(struct tg_upstream_h1 *connection, enum tg_reason reason)
+{
+    const char *detail = connection->head_done ? "the response ended before it was whole"
+                         : connection->spoke   ? "the connection ended inside the response head"
+                                               : NULL;
+    fail(connection, reason, detail);
+}
+
+static void on_eof(struct tg_stream *stream)
+{
+    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
+    connection->unusable = true;
+    if (!connection->exchange) {
+        tg_pool_forget(connection->worker->pool, connection);
+        tg_upstream_h1_close(connection);
+    } else if (connection->tunnel || (connection->head_done && !connection->response_over &&
+                                      connection->reader.framing == TG_FRAMING_CLOSE)) {
+        response_is_over(connection);
+    } else if (!connection->response_over) {
+        ended_early(connection, TG_REASON_CUT);
+    }
+}
+
+static void connect_failed(struct tg_upstream_h1 *connection, enum tg_reason reason)
+{
+    struct tg_exchange *exchange = connection->exchange;
+    tg_counters_add(tg_loop_counters(connection->worker->loop), TG_COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
+    tg_upstream_h1_close(connection);
+    if (exchange)
+        tg_exchange_from_connector_failed(exchange, reason);
+}
+
+static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
+{
+    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
+    enum tg_reason reason = end == TG_STREAM_REFUSED ? TG_REASON_REFUSED
+                            : end == TG_STREAM_ERROR ? TG_REASON_OVERLOAD
+                                                     : TG_REASON_RESET;
+    connection->unusable = true;
+    if (connection->connecting) {
+        connect_failed(connection, reason);
+    } else if (!connection->exchange) {
+        tg_pool_forget(connection->worker->pool, connection);
+        tg_upstream_h1_close(connection);
+    } else if (!connection->response_over) {
+        ended_early(connection, reason);
+    }
+}
+
+static void on_connected(struct tg_stream *stream)
+{
+    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
+    connection->connecting = false;
+    tg_deadline_clear(&connection->connect_deadline);
+    if (connection->exchange) {
+        tg_exchange_from_connector_ready(connection->exchange, &connection->side);
+        return;
+    }
+    atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
+    tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
+}
+
+static void connect_timed_out(struct tg_deadline *deadline)
+{
+    struct tg_upstream_h1 *connection = TG_CONTAINER_OF(deadline, struct tg_upstream_h1, connect_deadline);
+    connect_failed(connection, TG_REASON_TIMEOUT);
+}
+
+static void on_drained(struct tg_stream *stream)
+{
+    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
+    if (connection->exchange)
+        tg_exchange_from_upstream_drained(connection->exchange);
+}
+
+static const struct tg_stream_ops stream_ops = {
+    .on_connected = on_connected,
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_drained = on_drained,
+    .on_failed = on_failed,
+};
+
+/* --- What the exchange asks --- */
+
+/* A method that usually has a body says so when it has none, so that no server waits for one (RFC 9110 8.6). */
+static bool expects_body(enum tg_method method)
+{
+    return method == TG_METHOD_POST || method == TG_METHOD_PUT || method == TG_METHOD_PATCH;
+}
+
+static void write_failed(struct tg_upstream_h1 *connection, const char *detail)
+{
+    connection->unusable = true;
+    tg_exchange_from_upstream_failed(connection->exchange, TG_REASON_OVERLOAD, detail);
+}
+
+static void send_head(struct tg_upstream_side *side, const struct tg_request_head *head, bool raw_path, bool end)
+{
+    struct tg_upstream_h1 *connection = connection_of(side);
+    struct tg_loop *loop = connection->worker->loop;
+    struct tg_h1_framing framing = { .framing = head->framing,
+                                     .length = head->content_length,
+                                     .upgrade = head->upgrade,
+                                     .te_trailers = head->te_trailers };
+    if (head->framing == TG_FRAMING_NONE)
+        framing.write_length = expects_body(head->method);
+    size_t bound = tg_h1_request_bound(head, &framing);
+    char *to = tg_loop_reserve(loop, bound);
+    size_t length = to ? tg_h1_write_request(head, &framing, raw_path, to, bound) : 0;
+    if (length == 0) {
+        write_failed(connection, "out of memory for the request head");
+        return;
+    }
+    tg_stream_send(connection->stream, tg_loop_commit(loop, length));
+    tg_h1_body_writer_init(&connection->writer, head->framing, head->content_length);
+    connection->request_over = end;
+}
+
+static void body_ready(struct tg_upstream_side *side)
+{
+    struct tg_upstream_h1 *connection = connection_of(side);
+    if (connection->request_over || tg_stream_unsent(connection->stream) >= UNSENT_HIGH)
+        return;
+    struct tg_buffer_queue bytes;
+    const struct tg_fields *trailers = NULL;
+    bool end = false;
+    tg_buffer_queue_init(&bytes);
+    bool sent = tg_exchange_take_request(connection->exchange, &bytes, UNSENT_HIGH, &end, &trailers) &&
+                tg_h1_body_write(&connection->writer, connection->stream, &bytes, end, trailers);
+    tg_buffer_queue_deinit(&bytes);
+    if (!sent) {
+        write_failed(connection, "the request's length isn't what its head promised");
+        return;
+    }
+    connection->request_over = end;
+    if (end && connection->tunnel)
+        tg_stream_finish(connection->stream);
+}
+
+static void pause_body(struct tg_upstream_side *side)
+{
+    tg_stream_pause(connection_of(side)->stream);
+}
+
+static void resume_body(struct tg_upstream_side *side)
+{
+    tg_stream_resume(connection_of(side)->stream);
+}
+
+static void become_tunnel(struct tg_upstream_side *side)
+{
+    struct tg_upstream_h1 *connection = connection_of(side);
+    connection->request_over = false;
+    tg_h1_body_writer_init(&connection->writer, TG_FRAMING_CLOSE, 0);
+}
+
+static void reset(struct tg_upstream_side *side, enum tg_reason reason)
+{
+    (void)reason;
+    tg_upstream_h1_close(connection_of(side));
+}
+
+static void detach(struct tg_upstream_side *side)
+{
+    struct tg_upstream_h1 *connection = connection_of(side);
+    if (connection->unusable || !connection->response_over || !connection->request_over) {
+        tg_upstream_h1_close(connection);
+        return;
+    }
+    connection->exchange = NULL;
+    atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
+    tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
+}
+
+static const struct tg_upstream_side_ops side_ops = {
+    .send_head = send_head,
+    .body_ready = body_ready,
+    .pause_body = pause_body,
+    .resume_body = resume_body,
+    .become_tunnel = become_tunnel,
+    .reset = reset,
+    .detach = detach,
+};
+
+/* --- Its life --- */
+
+static struct tg_upstream_h1 *connection_new(struct tg_worker *worker, struct tg_peer *peer)
+{
+    struct tg_upstream_h1 *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->side.ops = &side_ops;
+    connection->side.peer = tg_peer_ref(peer);
+    connection->worker = worker;
+    tg_list_init(&connection->peer_link);
+    tg_list_init(&connection->age_link);
+    tg_deadline_init(&connection->connect_deadline, worker->loop, connect_timed_out);
+    return connection;
+}
+
+static void discard(struct tg_upstream_h1 *connection)
+{
+    tg_deadline_deinit(&connection->connect_deadline);
+    tg_peer_unref(connection->side.peer);
+    free(connection);
+}
+
+void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange *exchange, struct tg_group *group)
+{
+    connection->exchange = exchange;
+    connection->pool_size = group->pool_size;
+    connection->pool_idle = group->pool_idle;
+    connection->head_done = connection->response_over = connection->spoke = connection->request_over = false;
+    atomic_fetch_add_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
+}
+
+struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_worker *worker, struct tg_exchange *exchange,
+                                              struct tg_group *group, struct tg_peer *peer, double timeout)
+{
+    struct tg_upstream_h1 *connection = connection_new(worker, peer);
+    if (!connection)
+        return NULL;
+    connection->stream = tg_stream_connect(worker->loop, &peer->address, NULL, &stream_ops, connection);
+    if (!connection->stream) {
+        discard(connection);
+        return NULL;
+    }
+    connection->connecting = true;
+    tg_upstream_h1_begin(connection, exchange, group);
+    tg_deadline_in(&connection->connect_deadline, timeout);
+    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_UPSTREAM_CONNECTS, 1);
+    return connection;
+}
+
+struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_worker *worker, struct tg_peer *peer, struct tg_socket socket)
+{
+    struct tg_upstream_h1 *connection = connection_new(worker, peer);
+    if (!connection) {
+        tg_socket_close(socket);
+        return NULL;
+    }
+    connection->stream = tg_stream_attach(worker->loop, socket, &peer->address, &stream_ops, connection);
+    if (!connection->stream) {
+        discard(connection);
+        return NULL;
+    }
+    connection->side.reused = true;
+    return connection;
+}
+
+void tg_upstream_h1_abandon(struct tg_upstream_h1 *connection)
+{
+    connection->exchange = NULL;
+}

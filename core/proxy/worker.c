@@ -1,0 +1,93 @@
+#include "proxy/worker.h"
+
+#include <math.h>
+
+#include "proxy/balance.h"
+#include "proxy/client_h1.h"
+#include "proxy/exchange.h"
+#include "proxy/pool.h"
+
+bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct tg_hooks *hooks,
+                    struct tg_log_ring *log)
+{
+    worker->loop = loop;
+    worker->hooks = hooks;
+    worker->log = log;
+    tg_text_init(&worker->line);
+    tg_list_init(&worker->clients);
+    worker->pool = tg_pool_new(worker);
+    if (!worker->pool)
+        return false;
+    worker->connector = tg_pool_connector(worker->pool);
+    return true;
+}
+
+void tg_worker_deinit(struct tg_worker *worker)
+{
+    struct tg_list *link;
+    while ((link = tg_list_first(&worker->clients)) != NULL)
+        tg_client_h1_kill(link);
+    tg_pool_free(worker->pool);
+    tg_balance_free(worker->balance);
+    tg_text_deinit(&worker->line);
+}
+
+void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease)
+{
+    struct tg_lease *old = worker->current;
+    worker->current = lease;
+    lease->retired = false;
+    if (!old || old == lease)
+        return;
+    old->retired = true;
+    old->retired_at = tg_loop_now(worker->loop);
+    if (old->pinned == 0 && old->drained)
+        old->drained(old);
+}
+
+struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address)
+{
+    const struct tg_snapshot *snapshot = worker->current->snapshot;
+    for (size_t i = 0; i < snapshot->listener_count; i++) {
+        if (tg_address_equal(&snapshot->listeners[i].address, address))
+            return snapshot->listeners[i].name;
+    }
+    return (struct tg_slice){ "", 0 };
+}
+
+void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener)
+{
+    (void)listener;
+    tg_client_h1_new(tg_loop_context(loop), stream);
+}
+
+struct drain_end {
+    struct tg_deadline deadline;
+    struct tg_worker *worker;
+};
+
+/* Whatever still runs is cut: the operator's deadline is over. */
+static void drain_is_over(struct tg_deadline *deadline)
+{
+    struct drain_end *end = TG_CONTAINER_OF(deadline, struct drain_end, deadline);
+    struct tg_list *link;
+    while ((link = tg_list_first(&end->worker->clients)) != NULL)
+        tg_client_h1_kill(link);
+}
+
+void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
+{
+    static _Thread_local struct drain_end end;
+    worker->draining = true;
+    worker->drain_idle_until = tg_loop_now(worker->loop) + idle;
+    if (tg_list_empty(&worker->clients)) {
+        if (worker->quiet)
+            worker->quiet(worker);
+        return;
+    }
+    for (struct tg_list *link = worker->clients.next; link != &worker->clients; link = link->next)
+        tg_client_h1_drain(link, worker->drain_idle_until);
+    end.worker = worker;
+    tg_deadline_init(&end.deadline, worker->loop, drain_is_over);
+    tg_deadline_set(&end.deadline, deadline);
+}
