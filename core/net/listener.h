@@ -42,7 +42,8 @@ void tg_acceptor_set_limit(struct tg_acceptor *acceptor, uint32_t limit);
  * accepting pauses and tries again when a connection ends or after 100 ms, without spinning (TG_COUNTER_ACCEPT_PAUSES).
  */
 void tg_accept_ended(struct tg_acceptor *acceptor, _Atomic uint32_t *connections);
-/* Stops the thread. Listeners stay open. */
+/* Stops the thread. Listeners stay open. Call while the targets' loops run, or when none of their threads uses them any
+ * more (each of the above, too), and before the loops are freed. Nobody may call tg_accept_ended after it. */
 void tg_acceptor_free(struct tg_acceptor *acceptor);
 
 #endif

@@ -16,7 +16,8 @@ struct ev_loop;
 
 /* clock may be NULL: the system's. `context` is the owner's (the worker). NULL where the system refuses. */
 struct tg_loop *tg_loop_new(struct tg_clock *clock, void *context);
-/* After run has returned; streams still open are closed without a word. */
+/* After run has returned. Messages still in the mailbox are run, then streams still open are closed without a word;
+ * deadlines must have been ended before. Its thread may be gone. */
 void tg_loop_free(struct tg_loop *loop);
 /* Runs until tg_loop_stop. */
 void tg_loop_run(struct tg_loop *loop);

@@ -1,0 +1,68 @@
+/* The quiet end: a close while the peer still sends would reset the connection, and the reset could overtake our last
+ * bytes. So all is sent, our direction ends, and what comes is read for a while. The stream is its own owner then. */
+#include "net/stream_state.h"
+
+enum { DISCARD_LIMIT = 64 * 1024, SENDING_SECONDS = 30, READING_SECONDS = 2 };
+
+static void discard(struct tg_stream *stream, struct tg_buffer data)
+{
+    if (!stream->finished)
+        return;
+    stream->discarded += data.length;
+    if (stream->discarded > DISCARD_LIMIT)
+        tg_stream_close(stream);
+}
+
+static void end_after_sending(struct tg_stream *stream)
+{
+    if (stream->finished)
+        tg_stream_close(stream);
+}
+
+static void keep_waiting(struct tg_stream *stream)
+{
+    (void)stream;
+}
+
+static void end_failed(struct tg_stream *stream, enum tg_stream_end end)
+{
+    (void)end;
+    tg_stream_close(stream);
+}
+
+static const struct tg_stream_ops linger_ops = {
+    .on_connected = keep_waiting,
+    .on_data = discard,
+    .on_eof = end_after_sending,
+    .on_drained = keep_waiting,
+    .on_failed = end_failed,
+};
+
+static void out_of_time(struct tg_deadline *deadline)
+{
+    tg_stream_close(TG_CONTAINER_OF(deadline, struct tg_stream, linger_deadline));
+}
+
+void tg_stream_linger_sent(struct tg_stream *stream)
+{
+    if (stream->peer_ended)
+        tg_stream_close(stream);
+    else
+        tg_deadline_in(&stream->linger_deadline, READING_SECONDS);
+}
+
+void tg_stream_linger(struct tg_stream *stream)
+{
+    if (stream->failed || stream->connecting || (stream->finished && stream->peer_ended)) {
+        tg_stream_close(stream);
+        return;
+    }
+    tg_stream_set_owner(stream, &linger_ops, NULL);
+    stream->discarded = 0;
+    stream->lingering = true;
+    tg_deadline_init(&stream->linger_deadline, stream->loop, out_of_time);
+    if (stream->paused)
+        tg_stream_resume(stream);
+    tg_deadline_in(&stream->linger_deadline, stream->finished ? READING_SECONDS : SENDING_SECONDS);
+    tg_stream_finish(stream);
+}
