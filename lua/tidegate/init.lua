@@ -4,6 +4,8 @@ local host = require "tidegate.host"
 local place = require "tidegate.config.place"
 local suggest = require "tidegate.config.suggest"
 
+local rawset = rawset
+
 place.library()
 
 ---@class tidegate

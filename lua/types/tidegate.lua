@@ -9,14 +9,18 @@
 ---@field workers integer?  default: one for each CPU
 ---@field limits tidegate.Settings.Limits?
 ---@field timeouts tidegate.Settings.Timeouts?
----@field access_log false|{ file: string }?  path, or "stdout" (default); false: none
----@field error_log { file: string?, level: "debug"|"info"|"warn"|"error"? }?  path, or "stderr" (default); level "info"
+---@field access_log false|string|{ file: string }|nil  path, or "stdout" (default); false: none
+---@field error_log string|tidegate.Settings.ErrorLog|nil
 ---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
 ---@field scripts { load_time: number? }?  how long loading may take; default 10
 ---@field generations { keep: integer?, detach: number? }?  default 8 generations, 60 s
 ---@field pool { size: integer? }?  idle upstream connections of the whole process; default 1024
 ---@field stop { grace: number?, deadline: number? }?  at a stop: wait of idle clients (2), end of what runs (30)
 ---@field needs string?  least version of tidegate: "0.1"
+
+---@class tidegate.Settings.ErrorLog
+---@field file string?  path, or "stderr" (default)
+---@field level "debug"|"info"|"warn"|"error"|nil  default "info"
 
 ---@class tidegate.Settings.Limits
 ---@field head integer?  bytes of a request's head; default 32 KB
@@ -80,9 +84,14 @@
 ---@field half_close "answer"|"abort"|nil
 ---@field on_script_error "fail"|"continue"|nil
 
+---@class tidegate.Respond
+---@field [1] integer  status
+---@field [2] string|table|nil  body; a table is JSON
+---@field [3] tidegate.HeaderTable?
+
 ---@class tidegate.RouteFields: tidegate.RouteDefaults
 ---@field path string|string[]|nil  "/exact", "/users/:id", "/files/*rest"; default "/*"
----@field respond integer|{ [1]: integer, [2]: string|table|nil, [3]: tidegate.HeaderTable|nil }|nil
+---@field respond integer|tidegate.Respond|nil  a status, or { status, body, headers }
 ---@field redirect string|{ [1]: 301|302|303|307|308, [2]: string }|nil
 ---@field rewrite string?  path to send, with the route's parameters
 ---@field request tidegate.phase.request?
@@ -139,7 +148,7 @@
 ---@alias tidegate.HeaderValue string|number|(string|number)[]
 ---@alias tidegate.HeaderTable table<string, tidegate.HeaderValue>
 
----Headers of a message. `h[name]` reads all lines joined, or nil; `h[name] = value` replaces them, `= nil` deletes them.
+---Headers of a message. `h[name]` reads all lines joined, or nil; `h[name] = value` replaces them, `= nil` deletes.
 ---@class tidegate.Headers
 ---@field [string] string?
 local Headers = {}

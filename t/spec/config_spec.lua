@@ -141,6 +141,13 @@ describe("settings", function()
     assert.same({ "10.1.2.3/32", "fd00::/8" }, settings.trusted_proxies)
   end)
 
+  it("take a log by its file alone, and a rate of 0 for none", function()
+    local settings = plan_of([[
+      tg.settings { access_log = "a.log", error_log = "e.log", timeouts = { body_rate = 0 } }]]).settings
+    assert.same({ "a.log", "e.log", "info", 0 },
+      { settings.access_log.file, settings.error_log.file, settings.error_log.level, settings.timeouts.body_rate })
+  end)
+
   it("are refused twice, and with what they don't know", function()
     refused("gateway.lua:2: tg.settings: stands there twice, first at gateway.lua:1",
       "tg.settings { }\ntg.settings { }")

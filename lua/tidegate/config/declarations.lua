@@ -2,6 +2,7 @@
 --- it.
 
 local place = require "tidegate.config.place"
+local values = require "tidegate.config.values"
 
 place.library()
 
@@ -56,9 +57,8 @@ end
 function declarations.named(word, declare)
   return function(name, ...)
     local at = declarations.open(word)
-    if type(name) ~= "string" or not name:find "^[%w_][%w_.-]*$" or #name > 128 then
-      place.raise(at, word, 'a name of letters, digits, "_", "-" and "." expected: %s "name" { }', word)
-    end
+    local good, why = values.text(name)
+    if not good then place.raise(at, word, 'the name: %s (%s "name" { })', why, word) end
     if select("#", ...) > 0 then place.raise(at, word, "write it %s %q { }", word, name) end
     local waiting = { word = word, name = name, at = at }
     declarations.pending[waiting] = true

@@ -5,13 +5,21 @@ local suggest = require "tidegate.config.suggest"
 
 local values = {}
 
+-- Numbers by value, before strings, before the rest.
+local RANK = { number = 1, string = 2 }
+
+local function before(a, b)
+  local rank_a, rank_b = RANK[type(a)] or 3, RANK[type(b)] or 3
+  if rank_a ~= rank_b then return rank_a < rank_b end
+  if rank_a == 3 then return tostring(a) < tostring(b) end
+  return a < b
+end
+
+---The keys of a table in an order that is the same in every VM.
 local function sorted_keys(t)
   local keys = {}
   for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    if type(a) == type(b) and type(a) ~= "boolean" and type(a) ~= "table" then return a < b end
-    return tostring(a) < tostring(b)
-  end)
+  table.sort(keys, before)
   return keys
 end
 values.sorted_keys = sorted_keys
@@ -112,6 +120,12 @@ function values.bytes_or_none(value)
   if value == false then return 0 end
   if not values.bytes(value) then return expected("a size in bytes, at least 1, or false for no limit,", value) end
   return value
+end
+
+---Bytes a second, of which 0 or false is no limit.
+function values.rate_or_none(value)
+  if value == 0 then return 0 end
+  return values.bytes_or_none(value)
 end
 
 ---One of a few words. `not_yet` names words of the API that this version lacks.

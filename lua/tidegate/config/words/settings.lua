@@ -27,17 +27,20 @@ settings.DEFAULTS = {
 
 local later = values.later
 
+-- A log: its fields, or the file alone.
+local function log(schema)
+  local check = values.record(schema)
+  return function(value)
+    if type(value) == "string" then value = { file = value } end
+    return check(value)
+  end
+end
+
 local function off_or(check)
   return function(value)
     if value == false then return { off = true } end
     return check(value)
   end
-end
-
-local function file(value)
-  local path, why = values.text(value)
-  if not path then return nil, why end
-  return path
 end
 
 local function version_numbers(text)
@@ -58,7 +61,7 @@ end
 ---The body's limits and the timeouts that a route and a group take too; names of the others, to say where they belong.
 settings.route_limits = { body = values.bytes_or_none }
 settings.route_timeouts = {
-  body_rate = values.bytes_or_none, tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
+  body_rate = values.rate_or_none, tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
 }
 
 local read = values.record {
@@ -68,11 +71,11 @@ local read = values.record {
     body = values.bytes_or_none, replay = values.integer(0, 64 * MB), connections = values.integer(1, 2 ^ 20),
   },
   timeouts = values.record {
-    header = values.seconds, idle = values.seconds, body_rate = values.bytes_or_none,
+    header = values.seconds, idle = values.seconds, body_rate = values.rate_or_none,
     tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
   },
-  access_log = off_or(values.record { file = file }),
-  error_log = values.record { file = file, level = values.one_of { "debug", "info", "warn", "error" } },
+  access_log = off_or(log { file = values.text }),
+  error_log = log { file = values.text, level = values.one_of { "debug", "info", "warn", "error" } },
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
   scripts = values.record { load_time = values.seconds, cpu = later, memory = later, allow = later },
   generations = values.record { keep = values.integer(2, 64), detach = values.seconds, max_age = later },
