@@ -130,6 +130,14 @@ static void begin_answer(struct connection *connection)
     struct plan *plan = &connection->plan;
     connection->produced = 0;
     connection->answering = ANSWER_HEAD;
+    if (plan->has_raw && plan->drip > 0) {
+        plan->text = plan->raw;
+        plan->has_text = true;
+        connection->total = plan->raw.length;
+        connection->answering = ANSWER_BODY;
+        connection->closing = !plan->keep;
+        return;
+    }
     if (plan->has_raw) {
         text_add(&connection->output, plan->raw.at, plan->raw.length);
         connection->answering = ANSWER_END;

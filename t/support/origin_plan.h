@@ -15,7 +15,7 @@
  *   continue=0               no 100 although it is expected; hints=N: N times 103 before the head
  *   cut=N reset=1            ends after N bytes of the body, with FIN or RST; cut=head: before the head's end
  *   extra=BYTES              bytes after the end of the answer
- *   raw=BYTES                these bytes instead of an answer, then FIN; keep=1: stays open
+ *   raw=BYTES                these bytes instead of an answer, then FIN; keep=1: stays open; in pieces with drip
  *   silent=1                 no answer ever; hangup=1: FIN instead of an answer; hangup=reset: RST
  *   hangup=stale             FIN instead of an answer, but only on a connection that served a request before
  *   check=SEED expect=N      the request's body must be N bytes of the pattern
