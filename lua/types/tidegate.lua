@@ -10,31 +10,26 @@
 ---@field limits tidegate.Settings.Limits?
 ---@field timeouts tidegate.Settings.Timeouts?
 ---@field access_log false|string|{ file: string }|nil  path, or "stdout" (default); false: none
----@field error_log string|tidegate.Settings.ErrorLog|nil
+---@field error_log string|{ file: string }|nil  path, or "stderr" (default)
 ---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
----@field scripts { load_time: number? }?  how long loading may take; default 10
+---@field scripts { load_time: number?, memory: integer? }?  seconds to load in (10), cap of one VM (128 MB)
 ---@field generations { keep: integer?, detach: number? }?  default 8 generations, 60 s
----@field pool { size: integer? }?  idle upstream connections of the whole process; default 1024
----@field stop { grace: number?, deadline: number? }?  at a stop: wait of idle clients (2), end of what runs (30)
+---@field stop { grace: number?, deadline: number? }?  at a stop: wait of idle clients (1), end of what runs (30)
 ---@field needs string?  least version of tidegate: "0.1"
 
----@class tidegate.Settings.ErrorLog
----@field file string?  path, or "stderr" (default)
----@field level "debug"|"info"|"warn"|"error"|nil  default "info"
-
 ---@class tidegate.Settings.Limits
----@field head integer?  bytes of a request's head; default 32 KB
----@field fields integer?  header fields; default 100
+---@field head integer?  bytes of a request's head; default 64 KB
+---@field fields integer?  header fields; default 200
 ---@field target integer?  bytes of the request target; default 8 KB
 ---@field body integer|false|nil  bytes of a request's body; default 1 GB; false: no limit
 ---@field replay integer?  bytes of a body kept for a retry; default 64 KB
----@field connections integer?  client connections of a worker; default 16384
+---@field connections integer?  client connections of a worker; default 8192
 
 ---@class tidegate.Settings.Timeouts
 ---@field header number?  for a whole request head; default 15
----@field idle number?  between requests of a connection; default 60
----@field body_rate integer|false|nil  least bytes a second of a request's body; default 240
----@field tunnel_idle number|false|nil  silence in a tunnel; default 600
+---@field idle number?  between requests of a connection; default 75
+---@field body_rate integer|false|nil  least bytes a second of a request's body; default 500
+---@field tunnel_idle number|false|nil  silence in a tunnel; default 3600
 ---@field total number|false|nil  for a whole request; default none
 
 ---@class tidegate.ListenFields
@@ -44,6 +39,7 @@
 ---@class tidegate.Peer
 ---@field [1] string  "10.0.0.1:9000", "[::1]:9000", "unix:/path"
 ---@field weight integer?  1 to 1000; default 1
+---@field priority integer?  0 to 9, lower ones first; default 0
 
 ---@class tidegate.Retry
 ---@field attempts integer?  the first included; default 3
@@ -53,12 +49,12 @@
 ---@field balance "round_robin"?
 ---@field protocol "auto"|"h1"|nil
 ---@field timeouts tidegate.UpstreamTimeouts?
----@field pool { size: integer?, idle: number? }?  idle connections for each peer (64), and how long (60)
+---@field pool { size: integer?, idle: number? }?  idle connections for each peer (512), and how long (60)
 ---@field retry tidegate.Retry|false|nil
 
 ---@class tidegate.UpstreamTimeouts
 ---@field connect number?  default 5
----@field send number|false|nil  between two writes; default 60
+---@field send number|false|nil  between two writes; default 30
 ---@field first_byte number|false|nil  from the request's end to the head of the answer; default 60
 ---@field between_bytes number|false|nil  between two pieces of the answer; default 60
 ---@field total number|false|nil  for a whole request; default that of the settings

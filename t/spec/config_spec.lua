@@ -71,11 +71,13 @@ end)
 
 describe("upstreams", function()
   it("have peers with weights, and all timeouts filled in", function()
-    local plan = plan_of 'tg.upstream "b" { "unix:/run/b", { "[::1]:1", weight = 3 }, timeouts = { connect = 1 } }'
+    local plan = plan_of('tg.upstream "b" { "unix:/run/b", { "[::1]:1", weight = 3, priority = 1 }, '
+      .. 'timeouts = { connect = 1 } }')
     local app, b = plan.upstreams[1], plan.upstreams[2]
     assert.equal("app", app.name)
-    assert.same({ { address = "unix:/run/b", weight = 1 }, { address = "[::1]:1", weight = 3 } }, b.peers)
-    assert.same({ connect = 1, send = 60, first_byte = 60, between_bytes = 60 }, b.timeouts)
+    assert.same({ { address = "unix:/run/b", weight = 1, priority = 0 },
+      { address = "[::1]:1", weight = 3, priority = 1 } }, b.peers)
+    assert.same({ connect = 1, send = 30, first_byte = 60, between_bytes = 60 }, b.timeouts)
     assert.equal("round_robin", b.balance)
     assert.same({ attempts = 3 }, b.retry)
   end)
@@ -124,7 +126,7 @@ end)
 describe("settings", function()
   it("are whole where none are given", function()
     local settings = plan_of("").settings
-    assert.equal(32768, settings.limits.head)
+    assert.equal(65536, settings.limits.head)
     assert.equal("stdout", settings.access_log.file)
     assert.same({ keep = 8, detach = 60 }, settings.generations)
   end)
@@ -135,7 +137,7 @@ describe("settings", function()
       trusted_proxies = { "10.1.2.3", "fd00::/8" },
     }]]).settings
     assert.equal(10 * 2 ^ 20, settings.limits.body)
-    assert.equal(100, settings.limits.fields)
+    assert.equal(200, settings.limits.fields)
     assert.equal(0, settings.timeouts.total)
     assert.is_true(settings.access_log.off)
     assert.same({ "10.1.2.3/32", "fd00::/8" }, settings.trusted_proxies)
@@ -144,8 +146,8 @@ describe("settings", function()
   it("take a log by its file alone, and a rate of 0 for none", function()
     local settings = plan_of([[
       tg.settings { access_log = "a.log", error_log = "e.log", timeouts = { body_rate = 0 } }]]).settings
-    assert.same({ "a.log", "e.log", "info", 0 },
-      { settings.access_log.file, settings.error_log.file, settings.error_log.level, settings.timeouts.body_rate })
+    assert.same({ "a.log", "e.log", 0 },
+      { settings.access_log.file, settings.error_log.file, settings.timeouts.body_rate })
   end)
 
   it("are refused twice, and with what they don't know", function()
@@ -271,7 +273,7 @@ describe("routes", function()
     local plan = plan_of([[tg.settings { limits = { body = 100 }, timeouts = { tunnel_idle = 9 } }
       tg.route { upstream = "app", timeouts = { total = 5, first_byte = false }, retry = false }
       tg.route { path = "/b", upstream = "app", limits = { body = false } }]])
-    assert.same({ total = 5, first_byte = 0, tunnel_idle = 9, body_rate = 240 }, plan.routes[1].timeouts)
+    assert.same({ total = 5, first_byte = 0, tunnel_idle = 9, body_rate = 500 }, plan.routes[1].timeouts)
     assert.same({ attempts = 1 }, plan.routes[1].retry)
     assert.equal(100, plan.routes[1].limits.body)
     assert.equal(0, plan.routes[2].limits.body)

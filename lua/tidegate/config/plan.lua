@@ -34,20 +34,20 @@
 --     limits             head, fields, target, body, replay (body bytes kept for a retry), connections (a worker)
 --     timeouts           header, idle, tunnel_idle, total (seconds), body_rate (least bytes a second)
 --     access_log         file ("stdout", or a path; relative: from `folder`), off (boolean)
---     error_log          file ("stderr", or a path), level ("debug", "info", "warn", "error")
+--     error_log          file ("stderr", or a path)
 --     trusted_proxies    list of CIDRs "10.0.0.0/8", "::1/128"
---     scripts            load_time (seconds)
+--     scripts            load_time (seconds), memory (cap of one VM)
 --     generations        keep (integer), detach (seconds)
---     pool               size (idle upstream connections of the whole process)
 --     stop               grace (seconds an idle client connection waits for one more request), deadline (seconds)
 --   listeners            list of { name, address, at }; one entry for each address, so several may share a name
 --                        (those of one `tg.listen`); address "127.0.0.1:80", "[::1]:80"
 --   upstreams            list, sorted by name: { name, at, peers, balance, protocol, timeouts, pool, retry }
---     peers              list of { address, weight }; address "10.0.0.1:80", "[::1]:80", "unix:/path"; weight 1 to 1000
+--     peers              list of { address, weight, priority }; address "10.0.0.1:80", "[::1]:80", "unix:/path"; weight
+--                        1 to 1000; priority 0 to 9, lower ones first
 --     balance            "round_robin"
 --     protocol           "h1"
 --     timeouts           connect, send, first_byte, between_bytes, total?
---     pool               size (idle connections for each peer), idle (seconds)
+--     pool               size (idle connections for each peer, in all workers), idle (seconds)
 --     retry              attempts (1: none but the first)
 --   uses                 list of { name, at, must_run, phases, options }: one entry each time a handler is used
 --     phases             list in the order of a request's life: "request", "upstream_request", "upstream_response",

@@ -14,15 +14,14 @@ local settings = {}
 
 settings.DEFAULTS = {
   workers = 0,
-  limits = { head = 32 * KB, fields = 100, target = 8 * KB, body = GB, replay = 64 * KB, connections = 16384 },
-  timeouts = { header = 15, idle = 60, body_rate = 240, tunnel_idle = 600, total = 0 },
+  limits = { head = 64 * KB, fields = 200, target = 8 * KB, body = GB, replay = 64 * KB, connections = 8192 },
+  timeouts = { header = 15, idle = 75, body_rate = 500, tunnel_idle = 3600, total = 0 },
   access_log = { file = "stdout", off = false },
-  error_log = { file = "stderr", level = "info" },
+  error_log = { file = "stderr" },
   trusted_proxies = {},
-  scripts = { load_time = 10 },
+  scripts = { load_time = 10, memory = 128 * MB },
   generations = { keep = 8, detach = 60 },
-  pool = { size = 1024 },
-  stop = { grace = 2, deadline = 30 },
+  stop = { grace = 1, deadline = 30 },
 }
 
 local later = values.later
@@ -75,11 +74,12 @@ local read = values.record {
     tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
   },
   access_log = off_or(log { file = values.text }),
-  error_log = log { file = values.text, level = values.one_of { "debug", "info", "warn", "error" } },
+  error_log = log { file = values.text },
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
-  scripts = values.record { load_time = values.seconds, cpu = later, memory = later, allow = later },
+  scripts = values.record {
+    load_time = values.seconds, memory = values.integer(4 * MB, 64 * GB), cpu = later, allow = later,
+  },
   generations = values.record { keep = values.integer(2, 64), detach = values.seconds, max_age = later },
-  pool = values.record { size = values.integer(0, 2 ^ 20) },
   stop = values.record { grace = values.number(0, 3600), deadline = values.number(0, 86400) },
   needs = needs,
   admin = later, state = later,

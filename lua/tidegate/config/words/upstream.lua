@@ -10,22 +10,22 @@ place.library()
 local upstream = {}
 
 local DEFAULTS = {
-  timeouts = { connect = 5, send = 60, first_byte = 60, between_bytes = 60 },
-  pool = { size = 64, idle = 60 },
+  timeouts = { connect = 5, send = 30, first_byte = 60, between_bytes = 60 },
+  pool = { size = 512, idle = 60 },
   retry = { attempts = 3 },
 }
 
 local later = values.later
 
 local read_peer = values.record({
-  weight = values.integer(1, 1000), priority = later, zone = later,
+  weight = values.integer(1, 1000), priority = values.integer(0, 9), zone = later,
 }, address.peer)
 
 local function peer(value)
   local fields, why, path = read_peer(type(value) == "string" and { value } or value)
   if not fields then return nil, why, path ~= "[1]" and path or nil end
   if #fields ~= 1 then return nil, 'a peer is "address" or { "address", weight = 2 }' end
-  return { address = fields[1], weight = fields.weight or 1 }
+  return { address = fields[1], weight = fields.weight or 1, priority = fields.priority or 0 }
 end
 
 local read_retry = values.record {
