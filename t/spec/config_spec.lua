@@ -266,6 +266,7 @@ describe("routes", function()
     assert.equal("/v1/*", route_of('{ path = "/files/*", rewrite = "/v1/*", upstream = "app" }').rewrite)
     refused('gateway.lua:1: tg.route: rewrite: "/v1/:id": path "/b" has no parameter ":id"',
       'tg.route { path = { "/a/:id", "/b" }, rewrite = "/v1/:id", upstream = "app" }')
+    refused_like('path "/%*" has no parameter ":id"', 'tg.route { redirect = "/login?next=/:id" }')
     refused_like("redirect%[1%]: 301, 302, 303, 307 or 308 expected, got 200", 'tg.route { redirect = { 200, "/" } }')
   end)
 

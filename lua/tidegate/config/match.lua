@@ -154,13 +154,14 @@ function match.narrow_methods(inner, outer) return narrow(inner, outer, method_w
 ---The same for names of listeners.
 function match.narrow_listeners(inner, outer) return narrow(inner, outer, equal) end
 
----Whether the parameters of a rewrite or a location are among those of the paths it is made from.
+---Whether the parameters of a rewrite or a location are among those of the paths it is made from; those of a location's
+---query are too.
 ---@param template string
 ---@param paths string[]
 ---@return string? why
 function match.missing_parameter(template, paths)
   local path = template:match "^%a[%w+.-]*://[^/?#]*(.*)$" or template
-  for mark, name in path:gsub("[?#].*", ""):gmatch "/([:*])([%w_]*)" do
+  for mark, name in path:gmatch "/([:*])([^/?#]*)" do
     for _, pattern in ipairs(paths) do
       local _, names = match.read_path(pattern)
       if not names[name == "" and "*" or name] then
