@@ -411,6 +411,16 @@ describe("handlers", function()
     assert.is_nil(config.serialise(plan):find("hidden", 1, true))
   end)
 
+  it("have defaults checked as given options are, each use with a copy of its own", function()
+    local files = { ["h.lua"] = [[return { request = function() end,
+      options = { name = { "header", default = "X-Some" }, list = { "list", default = {} } } }]] }
+    local _, config = plan_of('tg.use { "h", "h" }', files)
+    assert.equal("x-some", config.use(1).options.name)
+    assert.are_not_equal(config.use(1).options.list, config.use(2).options.list)
+    files["h.lua"] = 'return { request = function() end, options = { to = { "upstream", default = "nobody" } } }'
+    refused('gateway.lua:1: h: option "to": its default: unknown upstream "nobody"', 'tg.use { "h" }', files)
+  end)
+
   it("are refused with options that are unknown, missing or wrong", function()
     wrong('option "brust" unknown (did you mean "burst"?)', "rate = 1, brust = 2")
     wrong('option "rate" is required', "")

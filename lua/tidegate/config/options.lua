@@ -193,6 +193,14 @@ local function check_value(spec, value, names)
   return value
 end
 
+local function default_of(name, spec, names, raise)
+  if spec.required then raise(("option %s is required"):format(shown(name))) end
+  if spec.default == nil then return nil end
+  local value, why = check_value(spec, copy(spec.default), names)
+  if value == nil then raise(("option %s: its default: %s"):format(shown(name), why)) end
+  return value
+end
+
 ---The options of one use: checked, with defaults filled in.
 ---@param specs table<string, table>?  nil: the handler takes no options
 ---@param given table  options by name
@@ -210,10 +218,7 @@ function options.read(specs, given, names, raise)
     result[name] = value
   end
   for _, name in ipairs(specs and sorted_keys(specs) or {}) do
-    if result[name] == nil then
-      if specs[name].required then raise(("option %s is required"):format(shown(name))) end
-      result[name] = copy(specs[name].default)
-    end
+    if result[name] == nil then result[name] = default_of(name, specs[name], names, raise) end
   end
   return result
 end
