@@ -227,16 +227,20 @@ static void pin(struct tg_exchange *exchange, struct tg_lease *lease)
 static struct tg_exchange *exchange_new(struct tg_worker *worker, struct tg_arena *arena,
                                         const struct tg_request_head *head, struct tg_client_side *side)
 {
-    struct tg_exchange *exchange = tg_arena_alloc_zeroed(arena, sizeof *exchange);
+    struct tg_exchange *exchange = tg_arena_alloc(arena, sizeof *exchange);
     if (!exchange) {
         tg_arena_deinit(arena);
         return NULL;
     }
+    memset(exchange, 0, offsetof(struct tg_exchange, id));
     exchange->arena = *arena;
     exchange->worker = worker;
     exchange->client_side = side;
     exchange->request = *head;
     exchange->request.fields.arena = &exchange->arena;
+    exchange->outgoing.upgrade = (struct tg_slice){ NULL, 0 };
+    exchange->parameters.count = 0;
+    tg_fields_init(&exchange->response.fields, &exchange->arena);
     tg_list_init(&exchange->lease_link);
     tg_task_init(&exchange->step, exchange_step);
     tg_body_pipe_init(&exchange->request_pipe);

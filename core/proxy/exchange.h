@@ -57,17 +57,13 @@ struct tg_exchange {
     struct tg_list lease_link;
     struct tg_snapshot *held; /* keeps route and group alive after that; counted */
     enum tg_exchange_state state;
-    char id[32];
 
-    /* The request, as received and as handlers have changed it. */
-    struct tg_request_head request;
+    /* The request; its head is below. */
     struct tg_slice listener; /* its name */
     uint16_t listener_port;
-    struct tg_address peer_address; /* of the client's connection */
     struct tg_ip peer_ip;
     struct tg_client_identity client;
     struct tg_route *route;
-    struct tg_route_parameters parameters;
     struct tg_group *group; /* where to; handlers may change it in the request phase */
     enum tg_half_close half_close;
     bool client_half_closed;
@@ -79,27 +75,22 @@ struct tg_exchange {
     struct tg_response_head response;
     enum tg_response_from from;
     struct tg_pending_field *pending_fields, *pending_last;
-    bool pending_applied;               /* they are in the response that is being made */
-    struct tg_buffer_queue answer_body; /* body of an answer by script or gateway */
-    bool answered;                      /* a handler decided the answer: response, answer_body */
-    bool head_sent;                     /* committed */
+    bool pending_applied; /* they are in the response that is being made */
+    bool answered;        /* a handler decided the answer: response, answer_body */
+    bool head_sent;       /* committed */
     struct tg_exchange_error error;
 
     /* Attempts. */
-    struct tg_request_head outgoing; /* the head of this attempt: out */
-    uint32_t attempt;                /* from 1 */
-    struct tg_peer *peer;            /* of this attempt; counted */
-    uint64_t tried;                  /* bit set of the group's first 64 peers tried and failed */
+    uint32_t attempt;     /* from 1 */
+    struct tg_peer *peer; /* of this attempt; counted */
+    uint64_t tried;       /* bit set of the group's first 64 peers tried and failed */
     bool fresh_retry_used;
     bool request_sent; /* some byte of this attempt may have reached upstream */
 
     struct tg_client_side *client_side;
     struct tg_upstream_side *upstream_side; /* NULL between attempts */
-    struct tg_body_pipe request_pipe, response_pipe;
-    struct tg_buffer_queue replay; /* what of the request body was taken by upstream and could be sent again */
-    bool replayable;               /* the replay queue is whole so far */
+    bool replayable;                        /* the replay queue is whole so far */
     bool body_wanted;
-    struct tg_fields request_trailers, response_trailers;
     bool has_request_trailers, has_response_trailers;
     uint8_t informational; /* 1xx passed on */
 
@@ -131,6 +122,17 @@ struct tg_exchange {
     struct tg_text *log_fields; /* JSON members ",\"a\":1" that scripts added; NULL: none; owned by script/ */
     bool log_skip;
     struct tg_task step; /* continues after the current event */
+
+    /* From here on nothing is cleared when an exchange starts: each is set, or initialised, before it is read. */
+    char id[32];
+    struct tg_request_head request;  /* as received, and as handlers have changed it */
+    struct tg_request_head outgoing; /* the head of this attempt: out */
+    struct tg_address peer_address;  /* of the client's connection */
+    struct tg_route_parameters parameters;
+    struct tg_fields request_trailers, response_trailers;
+    struct tg_buffer_queue answer_body; /* body of an answer by script or gateway */
+    struct tg_buffer_queue replay;      /* what of the request body was taken by upstream and could be sent again */
+    struct tg_body_pipe request_pipe, response_pipe;
 };
 
 /* Starts an exchange: the head (in arena) was parsed by the client side. `arena` moves into the exchange. NULL when out

@@ -6,8 +6,10 @@
 
 void tg_body_pipe_init(struct tg_body_pipe *pipe)
 {
-    *pipe = (struct tg_body_pipe){ 0 };
     tg_buffer_queue_init(&pipe->waiting);
+    pipe->stages = NULL;
+    pipe->passed = 0;
+    pipe->giver_paused = pipe->ended = pipe->failed = false;
 }
 
 void tg_body_pipe_deinit(struct tg_body_pipe *pipe)
