@@ -38,7 +38,8 @@ describe("the command line", function()
   end)
 
   it("refuses what it doesn't know with 2 and a hint on standard error", function()
-    for _, words in ipairs { {}, { "relod" }, { "run", "--wrkers", "2" }, { "status", "extra" }, { "run", "--workers", "none" } } do
+    for _, words in ipairs { {}, { "relod" }, { "run", "--wrkers", "2" }, { "status", "extra" }, { "run", "--workers",
+      "none" } } do
       local result = gateway.run(words)
       assert.equal(2, result.code, table.concat(words, " "))
       assert.is_true(#result.errors > 0)
@@ -116,7 +117,8 @@ describe("the command line", function()
     local edge = gateway.prepare { config = CONFIG }
     local started = process.start {
       program = gateway.is_instrumented and "setarch" or gateway.binary,
-      arguments = gateway.is_instrumented and { "-R", gateway.binary, "run", "-c", edge.folder .. "/gateway.lua", "--workers", 1 }
+      arguments = gateway.is_instrumented and { "-R", gateway.binary, "run", "-c", edge.folder .. "/gateway.lua",
+        "--workers", 1 }
         or { "run", "-c", edge.folder .. "/gateway.lua", "--workers", 1 },
       environment = environment,
     }
@@ -140,11 +142,13 @@ describe("the command line", function()
     edge:request { path = "/" }
     assert.is_truthy(edge:command("status").output:find "generation")
     local status = edge:status()
-    assert.equal(1, type(status.generation) == "table" and (status.generation.number or status.generation.id) or status.generation)
+    assert.equal(1,
+      type(status.generation) == "table" and (status.generation.number or status.generation.id) or status.generation)
     local workers = type(status.workers) == "table" and #status.workers or status.workers
     assert.equal(2, workers)
     local text = cjson.encode(status)
-    for _, word in ipairs { "connections", "requests", "pool", "generation" } do assert(text:find(word, 1, true), word) end
+    for _, word in ipairs { "connections", "requests", "pool", "generation" } do assert(text:find(word, 1, true),
+      word) end
   end)
 
   it("shows the generations with files, digests and what holds them", function()
@@ -152,7 +156,8 @@ describe("the command line", function()
     edge:reload("--name", "second", "--note", "a note")
     assert.is_truthy(edge:command("generations").output:find "second")
     local text = cjson.encode(edge:generations())
-    for _, word in ipairs { "second", "a note", "gateway.lua", "loaded" } do assert(text:find(word, 1, true), word .. " in " .. text) end
+    for _, word in ipairs { "second", "a note", "gateway.lua", "loaded" } do assert(text:find(word, 1, true), word
+      .. " in " .. text) end
     assert.is_truthy(text:find(("%x"):rep(16)), "a digest")
   end)
 

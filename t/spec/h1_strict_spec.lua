@@ -46,7 +46,8 @@ local REFUSED = {
   { "Transfer-Encoding and then Content-Length [L01]",
     post("Transfer-Encoding: chunked\r\nContent-Length: 0", "0\r\n\r\n") },
   { "two Content-Length lines that differ [L02]", post("Content-Length: 5\r\nContent-Length: 6", "hello") },
-  { "two Content-Length lines that differ, the other way [L02]", post("Content-Length: 6\r\nContent-Length: 5", "hello") },
+  { "two Content-Length lines that differ, the other way [L02]", post("Content-Length: 6\r\nContent-Length: 5",
+    "hello") },
   { "two equal Content-Length lines [L03]", post("Content-Length: 5\r\nContent-Length: 5", "hello") },
   { "a list of Content-Length values [L03]", post("Content-Length: 5, 5", "hello") },
   { "an empty Content-Length [L04]", post("Content-Length:", "hello") },
@@ -192,11 +193,14 @@ local REFUSED = {
   { "matrix parameters that hide a .. above the root [P09]", line "GET /..;x=1/a HTTP/1.1" },
   { "an expectation that isn't known [D07]", get "Host: a\r\nExpect: the-unexpected", { 417 } },
   { "a head field section with too many lines [E05]", get("Host: a" .. ("\r\nA: b"):rep(60)), { 431 }, { to = 30 } },
-  { "a head that is too long [S09]", get("Host: a\r\nA: " .. ("b"):rep(17000)), { 431 }, { to = 30, bytewise = false } },
+  { "a head that is too long [S09]", get("Host: a\r\nA: " .. ("b"):rep(17000)), { 431 }, { to = 30,
+    bytewise = false } },
   { "a field name that is too long [S09]", get("Host: a\r\n" .. ("b"):rep(70000) .. ": c"), { 431 },
     { to = 20, bytewise = false } },
-  { "a target that is too long", line("GET /" .. ("a"):rep(3000) .. " HTTP/1.1"), { 414 }, { to = 30, bytewise = false } },
-  { "a body that is declared too large", "POST /limited/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", { 413 } },
+  { "a target that is too long", line("GET /" .. ("a"):rep(3000) .. " HTTP/1.1"), { 414 }, { to = 30,
+    bytewise = false } },
+  { "a body that is declared too large", "POST /limited/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", {
+    413 } },
   { "a chunked body that grows too large",
     "POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
       .. ("64\r\n" .. ("x"):rep(100) .. "\r\n"):rep(11) .. "0\r\n\r\n", { 413 }, { from = 60, to = 200 } },
@@ -206,14 +210,17 @@ local REFUSED = {
 local ACCEPTED = {
   { "a plain GET", get "Host: a", { length = 0 } },
   { "an empty line before the request line", "\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n", { length = 0 } },
-  { "values with bytes above 127 [S14]", get "Host: a\r\nB: \\x80\\xe9\\xff", { length = 0, field = { "b", "\194\128\195\169\195\191" } } },
+  { "values with bytes above 127 [S14]", get "Host: a\r\nB: \\x80\\xe9\\xff", { length = 0, field = { "b",
+    "\194\128\195\169\195\191" } } },
   { "blanks around a value", get "Host: a\r\nB: \t c d \t", { length = 0, field = { "b", "c d" } } },
   { "an empty value", get "Host: a\r\nB:", { length = 0, field = { "b", "" } } },
-  { "a method in odd case, kept byte for byte [S10]", line "gEt /a HTTP/1.1", { length = 0, line = "gEt /a HTTP/1.1" } },
+  { "a method in odd case, kept byte for byte [S10]", line "gEt /a HTTP/1.1", { length = 0,
+    line = "gEt /a HTTP/1.1" } },
   { "a method nobody knows [S10]", line "FROBNICATE /a HTTP/1.1", { length = 0, line = "FROBNICATE /a HTTP/1.1" } },
   { "a Content-Length with leading zeros, in canonical digits [L06]", post("Content-Length: 0005", "hello"),
     { length = 5, field = { "content-length", "5" } } },
-  { "a body of declared length", post("Content-Length: 5", "hello"), { length = 5, field = { "content-length", "5" } } },
+  { "a body of declared length", post("Content-Length: 5", "hello"), { length = 5, field = { "content-length",
+    "5" } } },
   { "a chunked body", chunked "5\r\nhello\r\n0\r\n\r\n", { length = 5, field = { "transfer-encoding", "chunked" } } },
   { "Chunked in capitals", post("Transfer-Encoding: CHUNKED", "5\r\nhello\r\n0\r\n\r\n"), { length = 5 } },
   { "chunk extensions, which are not forwarded [C07]", chunked "5;a=b\r\nhello\r\n3;c=\"d;e\";f\r\nabc\r\n0;g\r\n\r\n",
@@ -231,10 +238,12 @@ local ACCEPTED = {
     { length = 0, line = "GET /x HTTP/1.1", field = { "host", "b.example" } } },
   { "an absolute target with an empty path and a query [P03]", "GET http://b.example?q=1 HTTP/1.1\r\nHost: a\r\n\r\n",
     { length = 0, line = "GET /?q=1 HTTP/1.1", field = { "host", "b.example" } } },
-  { "an asterisk target of OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", { length = 0, line = "OPTIONS * HTTP/1.1" } },
+  { "an asterisk target of OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", { length = 0,
+    line = "OPTIONS * HTTP/1.1" } },
   { "dot segments, resolved [P07]", line "GET /a/%7Eb/../c%2Fd//e?x=1 HTTP/1.1",
     { length = 0, line = "GET /a/c%2Fd//e?x=1 HTTP/1.1" } },
-  { "encoded dot segments, resolved [P07]", line "GET /a/%2e%2E/b/%2e/c HTTP/1.1", { length = 0, line = "GET /b/c HTTP/1.1" } },
+  { "encoded dot segments, resolved [P07]", line "GET /a/%2e%2E/b/%2e/c HTTP/1.1", { length = 0,
+    line = "GET /b/c HTTP/1.1" } },
   { "matrix parameters on dot segments, resolved [P09]", line "GET /a/..;x=1/admin HTTP/1.1",
     { length = 0, line = "GET /admin HTTP/1.1" } },
   { "hex digits in capitals and unreserved bytes decoded [P08]", line "GET /%61%c3%a9%2d HTTP/1.1",
@@ -250,7 +259,8 @@ local ACCEPTED = {
 
 -- What an origin may not answer: name, bytes.
 local BAD_ANSWERS = {
-  { "both framing fields [L16]", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" },
+  { "both framing fields [L16]",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" },
   { "two lengths that differ [L16]", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello" },
   { "a malformed length", "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello" },
   { "an unknown coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhello" },
@@ -275,8 +285,10 @@ local BAD_ANSWERS = {
   { "HTTP/0.9", "<html>hello</html>\r\n\r\n" },
   { "a head that never ends", "HTTP/1.1 200 OK\r\nA: b\r\n" },
   { "nothing at all", "" },
-  { "nine 1xx and then an answer [R03]", ("HTTP/1.1 103 Hints\r\n\r\n"):rep(9) .. "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" },
-  { "101 that nobody asked for [R03]", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" },
+  { "nine 1xx and then an answer [R03]", ("HTTP/1.1 103 Hints\r\n\r\n"):rep(9)
+    .. "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" },
+  { "101 that nobody asked for [R03]",
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" },
 }
 
 local function escape(bytes)
@@ -480,7 +492,8 @@ describe("HTTP/1.1 as an origin may not speak it", function()
   it("closes the upstream connection on bytes beyond the answer, which never reach a client [R02] [D13]", function()
     strict:reset()
     for i = 1, 5 do
-      local response = edge:request { path = "/a?text=hello&extra=HTTP/1.1%20200%20OK%0d%0aContent-Length:%203%0d%0a%0d%0abad" }
+      local response = edge:request {
+        path = "/a?text=hello&extra=HTTP/1.1%20200%20OK%0d%0aContent-Length:%203%0d%0a%0d%0abad" }
       assert.equal("hello", response.body)
       assert.equal("fine" .. i, edge:request({ path = "/a?text=fine" .. i }).body)
     end
@@ -529,7 +542,8 @@ describe("HTTP/1.1 as an origin may not speak it", function()
   end)
 
   it("is refused with 502 when its head is too large", function()
-    assert.equal(502, edge:request({ method = "POST", path = "/a?raw=" .. escape("HTTP/1.1 200 OK\r\nA: ") .. ("b"):rep(3000)
+    assert.equal(502, edge:request({ method = "POST", path = "/a?raw=" .. escape("HTTP/1.1 200 OK\r\nA: ")
+      .. ("b"):rep(3000)
       .. escape(("\r\nA: " .. ("b"):rep(100)):rep(40)) .. escape("\r\nContent-Length: 0\r\n\r\n") }).status)
   end)
 end)

@@ -49,7 +49,8 @@ describe("the pool", function()
     assert.equal(0, stats.left_early)
   end)
 
-  it("lets 2,000 sequential requests, each on a new client connection, over eight workers cost three connections", function()
+  it("lets 2,000 sequential requests, each on a new client connection, over eight workers cost three connections",
+    function()
     start(8)
     run_load("--new", "--count", 2000, "--path", "/?text=hello")
     local stats = strict:stats()
@@ -57,7 +58,8 @@ describe("the pool", function()
     assert(stats.accepted <= 3, "the origin accepted " .. stats.accepted)
   end)
 
-  it("keeps three connections at most for 60 s at eight requests a second, though the origin closes after 1 s idle", function()
+  it("keeps three connections at most for 60 s at eight requests a second, though the origin closes after 1 s idle",
+    function()
     start(8, { idle = 1000 })
     run_load("--new", "--rate", 8, "--connections", 8, "--seconds", 60, "--path", "/?text=hello")
     local stats = strict:stats()
@@ -65,9 +67,11 @@ describe("the pool", function()
     assert(stats.accepted <= 3, "the origin accepted " .. stats.accepted)
   end)
 
-  it("reuses 99.9 % with 200 origins that close after 10 s idle, two requests a second each, over eight workers", function()
+  it("reuses 99.9 % with 200 origins that close after 10 s idle, two requests a second each, over eight workers",
+    function()
     strict = origin.start { ports = 200, idle = 10000 }
-    local text = { 'local tg = require "tidegate"\ntg.settings { access_log = false }\ntg.listen "127.0.0.1:${port}"\n' }
+    local text = {
+      'local tg = require "tidegate"\ntg.settings { access_log = false }\ntg.listen "127.0.0.1:${port}"\n' }
     for i, port in ipairs(strict.ports) do
       text[#text + 1] = ('tg.upstream "o%d" { "127.0.0.1:%d" }\ntg.route { path = "/o%d/*", upstream = "o%d" }\n'):format(
         i - 1, port, i - 1, i - 1)
@@ -89,7 +93,8 @@ describe("the pool", function()
   it("closes idle connections after its own time, and keeps no more than its size", function()
     strict = origin.start()
     edge = gateway.start {
-      config = CONFIG:gsub('"127.0.0.1:${origin}"', '%0, pool = { size = 4, idle = 1 }'), variables = { origin = strict.port },
+      config = CONFIG:gsub('"127.0.0.1:${origin}"', '%0, pool = { size = 4, idle = 1 }'), variables = {
+        origin = strict.port },
       workers = 2,
     }
     local connections = {}
@@ -109,7 +114,8 @@ describe("the pool", function()
     while socket.gettime() < deadline do
       round = round + 1
       local kinds = {
-        function(c) c:send(client.format { method = "POST", path = "/", headers = { "Content-Length: 100" } } .. "part") c:reset() end,
+        function(c) c:send(client.format { method = "POST", path = "/", headers = { "Content-Length: 100" } }
+          .. "part") c:reset() end,
         function(c) c:send(client.format { path = "/?body=1000000&chunked=1" }) c:read_head() c:close() end,
         function(c) c:send(client.format { path = "/?delay=50&text=x" }) c:reset() end,
         function(c) c:send(client.format { path = "/?text=x&extra=junk" }) c:read_response() c:close() end,

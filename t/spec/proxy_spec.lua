@@ -101,7 +101,8 @@ describe("a proxied exchange", function()
   it("answers pipelined requests in their order", function()
     local connection, bytes = edge:connect(), {}
     for i = 1, 50 do
-      bytes[i] = client.format { path = "/?text=answer" .. i .. "&delay=" .. (i % 3), method = i % 5 == 0 and "POST" or "GET",
+      bytes[i] = client.format { path = "/?text=answer" .. i .. "&delay=" .. (i % 3),
+        method = i % 5 == 0 and "POST" or "GET",
         body = i % 5 == 0 and "body" or nil }
     end
     connection:send(table.concat(bytes))
@@ -165,7 +166,8 @@ describe("a proxied exchange", function()
   end)
 
   it("removes chunk extensions and passes trailers on, both ways", function()
-    local response = edge:request { path = "/?seed=1&body=5000&chunked=1&chunk=100&ext=1&trailer=X-Sum:%20abc&trailer=X-B:%20d" }
+    local response = edge:request {
+      path = "/?seed=1&body=5000&chunked=1&chunk=100&ext=1&trailer=X-Sum:%20abc&trailer=X-B:%20d" }
     assert.equal(5000, #response.body)
     assert.equal("abc", response:trailer "x-sum")
     assert.equal("d", response:trailer "x-b")
@@ -193,7 +195,8 @@ describe("a proxied exchange", function()
 
   it("passes 100 (Continue) from the origin, and the body only after it", function()
     local connection = edge:connect()
-    connection:send(client.format { method = "POST", path = "/", headers = { "Expect: 100-continue", "Content-Length: 5" } })
+    connection:send(client.format { method = "POST", path = "/", headers = { "Expect: 100-continue",
+      "Content-Length: 5" } })
     assert.equal(100, connection:read_head().status)
     connection:send "hello"
     local seen = seen_by_origin(connection:read_response())
@@ -218,14 +221,16 @@ describe("a proxied exchange", function()
 
   it("sends no 100 to a client that expects it from an answer of the gateway's own", function()
     local connection = edge:connect()
-    connection:send(client.format { method = "POST", path = "/own/x", headers = { "Expect: 100-continue", "Content-Length: 5" } })
+    connection:send(client.format { method = "POST", path = "/own/x", headers = { "Expect: 100-continue",
+      "Content-Length: 5" } })
     local response = connection:read_response()
     assert.equal(403, response.status)
     assert.equal(0, #response.informational)
   end)
 
   it("sends at most one 100 [D07]", function()
-    local response = edge:request { method = "POST", path = "/?delay=20", headers = { "Expect: 100-continue" }, body = "hello" }
+    local response = edge:request { method = "POST", path = "/?delay=20", headers = { "Expect: 100-continue" },
+      body = "hello" }
     assert.is_true(#response.informational <= 1)
     assert.equal(200, response.status)
   end)
@@ -241,7 +246,8 @@ describe("a proxied exchange", function()
     assert.is_true(connection:is_closed())
     connection = edge:connect()
     for _ = 1, 3 do
-      response = client.request(connection, { version = "1.0", path = "/?text=x", headers = { "Connection: keep-alive" } })
+      response = client.request(connection, { version = "1.0", path = "/?text=x", headers = {
+        "Connection: keep-alive" } })
       assert.equal("keep-alive", response:header "connection")
       assert.equal("x", response.body)
     end
@@ -269,7 +275,8 @@ describe("a proxied exchange", function()
 
   it("delivers an answer that comes before the body is through, and keeps nothing of it [D01]", function()
     local connection = edge:connect()
-    connection:send(client.format { method = "POST", path = "/?early=1&text=early", headers = { "Content-Length: 10" } } .. "hello")
+    connection:send(client.format { method = "POST", path = "/?early=1&text=early", headers = { "Content-Length: 10" } }
+      .. "hello")
     local response = connection:read_response { timeout = 5 }
     assert.equal("early", response.body)
     for i = 1, 3 do assert.equal("x" .. i, edge:request({ path = "/?text=x" .. i }).body) end
@@ -277,7 +284,8 @@ describe("a proxied exchange", function()
 
   it("reuses both connections when the body came whole after an early answer", function()
     local connection = edge:connect()
-    connection:send(client.format { method = "POST", path = "/?early=1&text=early", headers = { "Content-Length: 10" } } .. "hello")
+    connection:send(client.format { method = "POST", path = "/?early=1&text=early", headers = { "Content-Length: 10" } }
+      .. "hello")
     local response = connection:read_response { timeout = 5 }
     assert.equal("early", response.body)
     connection:send "world"
@@ -289,7 +297,8 @@ describe("a proxied exchange", function()
   it("removes hop-by-hop fields and those that Connection names, in any case, twice [H02]", function()
     local seen = send {
       headers = {
-        "Connection: X-One, x-TWO", "X-One: 1", "X-Two: 2", "Connection: keep-alive, x-three", "X-Three: 3", "X-Four: 4",
+        "Connection: X-One, x-TWO", "X-One: 1", "X-Two: 2", "Connection: keep-alive, x-three", "X-Three: 3",
+          "X-Four: 4",
         "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: gzip, trailers", "Proxy-Authorization: x",
       },
     }
@@ -369,7 +378,8 @@ describe("a proxied exchange", function()
 
   it("starts each request of a connection clean [D15]", function()
     local connection = edge:connect()
-    local first = seen_by_origin(client.request(connection, { path = "/?a=1", headers = { "X-First: 1", "Cookie: a=b" } }))
+    local first = seen_by_origin(client.request(connection, { path = "/?a=1", headers = { "X-First: 1",
+      "Cookie: a=b" } }))
     local second = seen_by_origin(client.request(connection, { path = "/" }))
     assert.equal("1", field(first, "x-first"))
     assert.is_nil(field(second, "x-first"))
@@ -381,7 +391,8 @@ describe("a proxied exchange", function()
     assert.is_truthy(response:header("date"):find "^%a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT$")
     assert.is_nil(response:header "server")
     assert.equal("because", response:header "x-why")
-    response = edge:request { path = "/?text=x&header=Date:%20Thu,%2001%20Jan%201970%2000:00:00%20GMT&header=Server:%20mine" }
+    response = edge:request {
+      path = "/?text=x&header=Date:%20Thu,%2001%20Jan%201970%2000:00:00%20GMT&header=Server:%20mine" }
     assert.equal("Thu, 01 Jan 1970 00:00:00 GMT", response:header "date")
     assert.equal("mine", response:header "server")
     assert.is_not_nil(edge:request({ path = "/?text=x" }):header "date")
@@ -582,7 +593,8 @@ describe("a client connection", function()
     local smuggled = client.format { path = "/smuggled" }
     for _, path in ipairs { "/own/x", "/refused/x", "/moved/x" } do
       local connection = edge:connect()
-      connection:send(client.format { method = "POST", path = path, body = smuggled } .. client.format { path = "/?text=next" })
+      connection:send(client.format { method = "POST", path = path, body = smuggled } .. client.format {
+        path = "/?text=next" })
       local response = connection:read_response()
       assert.is_true(response.status >= 300)
       if response:header "connection" ~= "close" then
@@ -617,14 +629,16 @@ describe("a client connection", function()
     connection = edge:connect()
     connection:send(client.format { method = "POST", path = "/limited/x", body = ("x"):rep(2000), chunked = 100 })
     assert.equal(413, connection:read_response().status)
-    assert.equal(1000, seen_by_origin(edge:request { method = "POST", path = "/limited/x", body = ("x"):rep(1000) }).length)
+    assert.equal(1000, seen_by_origin(edge:request { method = "POST", path = "/limited/x",
+      body = ("x"):rep(1000) }).length)
   end)
 
   it("in both directions at once full doesn't deadlock [E07]", function()
     local connection = edge:connect()
     local size = 3000000
     connection:send(client.format {
-      method = "POST", path = "/?early=1&body=" .. size .. "&seed=5&check=6&expect=" .. size, headers = { "Content-Length: " .. size },
+      method = "POST", path = "/?early=1&body=" .. size .. "&seed=5&check=6&expect=" .. size, headers = {
+        "Content-Length: " .. size },
     })
     local body = client.pattern(6, size)
     local sent, received = 0, 0
@@ -645,7 +659,8 @@ describe("a client connection", function()
   it("lets the log escape what a client wrote, and stay JSON [A01] [A02]", function()
     for _, value in ipairs { 'a"b\\c', "tab\there", "\226\130\172 \255\254", "\127" } do
       local connection = edge:connect()
-      connection:send("GET /own/log HTTP/1.1\r\nHost: a\r\nUser-Agent: " .. value .. "\r\nReferer: " .. value .. "\r\n\r\n")
+      connection:send("GET /own/log HTTP/1.1\r\nHost: a\r\nUser-Agent: " .. value .. "\r\nReferer: " .. value
+        .. "\r\n\r\n")
       connection:read_response()
     end
     gateway.wait_until(function()

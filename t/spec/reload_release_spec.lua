@@ -17,7 +17,8 @@ local function start(workers)
   strict = origin.start { ports = 2 }
   number = 1
   edge = gateway.start {
-    config = generations.config, files = generations.files(), variables = generations.variables(strict, 1), workers = workers,
+    config = generations.config, files = generations.files(), variables = generations.variables(strict, 1),
+      workers = workers,
   }
 end
 
@@ -107,7 +108,8 @@ describe("reloading", function()
     assert.is_true(rounds > SECONDS * 2, rounds .. " reloads only")
     assert.is_true(result.requests > SECONDS * 500)
     local middle, last = memory[math.min(15, #memory)], memory[#memory]
-    assert(last < middle + 10 * 2 ^ 20, ("%.1f MB after 15 reloads, %.1f at the end"):format(middle / 2 ^ 20, last / 2 ^ 20))
+    assert(last < middle + 10 * 2 ^ 20, ("%.1f MB after 15 reloads, %.1f at the end"):format(middle / 2 ^ 20,
+      last / 2 ^ 20))
   end)
 
   it("with every second reload broken is the same, and each refusal says file, line and reason", function()

@@ -11,7 +11,8 @@ local edge, strict
 local function start(workers)
   strict = origin.start { ports = 2 }
   edge = gateway.start {
-    config = generations.config, files = generations.files(), variables = generations.variables(strict, 1), workers = workers,
+    config = generations.config, files = generations.files(), variables = generations.variables(strict, 1),
+      workers = workers,
   }
 end
 
@@ -79,7 +80,8 @@ describe("a reload", function()
         local result = edge:command "reload"
         assert.is_true(result.code ~= 0, "it was accepted")
         for _, text in ipairs(break_.says) do
-          assert((result.errors .. result.output):find(text, 1, true), "no " .. text .. " in: " .. result.errors .. result.output)
+          assert((result.errors .. result.output):find(text, 1, true), "no " .. text .. " in: " .. result.errors
+            .. result.output)
         end
         assert.equal("1", client.request(connection, { path = "/x" }):header "x-gen")
       end
@@ -131,7 +133,8 @@ describe("a reload", function()
       tunnels[i] = edge:connect()
       tunnels[i]:send(client.format {
         path = "/ws?tunnel=echo",
-        headers = { "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" },
+        headers = { "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==" },
       })
       assert.equal(101, tunnels[i]:read_head().status)
     end
@@ -140,7 +143,8 @@ describe("a reload", function()
       tunnel:send("hello" .. i)
       assert.equal("hello" .. i, tunnel:read_bytes(#("hello" .. i)))
     end
-    gateway.wait_until(function() return #(edge:generations().generations or edge:generations()) <= 3 end, 15, "old generations to go")
+    gateway.wait_until(function() return #(edge:generations().generations or edge:generations()) <= 3 end, 15,
+      "old generations to go")
     for i, tunnel in ipairs(tunnels) do
       tunnel:send("again" .. i)
       assert.equal("again" .. i, tunnel:read_bytes(#("again" .. i)))

@@ -54,7 +54,8 @@ local handler = {
     number = { "number", min = 1, max = 10, default = 5 }, integer = { "integer", default = 2 }, text = "string",
     plan = { "string", one_of = { "free", "pro" }, default = "free" }, flag = { "boolean", default = true },
     list = { "list", of = "string", default = {} }, header = { "header", default = "X-Some" },
-    size = { "bytes", default = 64 * tg.KB }, wait = { "seconds", default = 1.5 }, share = { "percent", default = 12.25 },
+    size = { "bytes", default = 64 * tg.KB }, wait = { "seconds", default = 1.5 }, share = { "percent",
+      default = 12.25 },
     target = { "upstream", default = "origin" }, even = { "integer", default = 2,
       check = function(value) if value % 2 ~= 0 then return nil, "must be even" end return true end },
   },
@@ -129,7 +130,8 @@ local RUNS = {
     local lines = {}
     for name, value in h:each() do lines[#lines + 1] = name .. "=" .. value end
     return req:respond(200, {
-      single = h["x-single"], upper = h["X-SINGLE"], get = h:get "x-single", twice = h["x-twice"], absent = h["x-absent"] == nil,
+      single = h["x-single"], upper = h["X-SINGLE"], get = h:get "x-single", twice = h["x-twice"],
+        absent = h["x-absent"] == nil,
       cookie = h.cookie, all = h:all "x-twice", has = h:has "x-twice", hasnt = h:has "x-absent", count = h:count(),
       any = h:any("x-list", "b"), any_not = h:any("x-list", "bb"), any_line = h:any("x-twice", "two"), lines = lines,
       add_named = h:get "add",
@@ -156,7 +158,8 @@ local RUNS = {
   query_reads = [[
     local q, pairs_seen = req.query, {}
     for name, value in q:each() do pairs_seen[#pairs_seen + 1] = name .. "=" .. value end
-    return req:respond(200, { a = q.a, empty = q.empty, bare = q.bare, absent = q.absent == nil, all = q:all "a", seen = pairs_seen,
+    return req:respond(200, { a = q.a, empty = q.empty, bare = q.bare, absent = q.absent == nil, all = q:all "a",
+      seen = pairs_seen,
       decoded = q["d e"], raw = req.raw_query })]],
   query_writes = [[
     req.query.a = "x y&z"
@@ -166,11 +169,13 @@ local RUNS = {
     req.path = "/there"]],
   cookies = [[
     local fine, message = pcall(function() req.cookies.uid = "x" end)
-    return req:respond(200, { uid = req.cookies.uid, other = req.cookies.other, absent = req.cookies.absent == nil, fine = fine,
+    return req:respond(200, { uid = req.cookies.uid, other = req.cookies.other, absent = req.cookies.absent == nil,
+      fine = fine,
       message = tostring(message) })]],
   set_cookies = [[
     req:set_cookie("uid", "abc", { max_age = 60 })
-    req:set_cookie("theme", "dark", { path = "/x", domain = "shop.example", secure = true, http_only = false, same_site = "strict" })
+    req:set_cookie("theme", "dark", { path = "/x", domain = "shop.example", secure = true, http_only = false,
+      same_site = "strict" })
     req:set_response_header("x-note", "from request")
     req.path = "/there"]],
   set_cookies_on_own = [[
@@ -270,7 +275,8 @@ local RUNS = {
   uses_kept = [[
     local fine, message = pcall(function() return KEPT.req.path end)
     local fine_headers, about_headers = pcall(function() return KEPT.headers.host end)
-    return req:respond(200, { fine = fine, message = tostring(message), fine_headers = fine_headers, about_headers = tostring(about_headers) })]],
+    return req:respond(200, { fine = fine, message = tostring(message), fine_headers = fine_headers,
+      about_headers = tostring(about_headers) })]],
   library = [[
     return req:respond(200, {
       json = tg.json.decode '{"a":[1,2]}'.a[2], bad = select(2, tg.json.decode "{") ~= nil, crc = tg.hash.crc32 "hello",
@@ -300,7 +306,8 @@ local function routes()
       "run " .. name, "/run/" .. name, upstream, RUNS[name])
   end
   text[#text + 1] = [[
-tg.route { name = "run reroute_loop again", path = "/loop", request = function(req) return req:reroute "run reroute_loop" end }
+tg.route { name = "run reroute_loop again", path = "/loop",
+  request = function(req) return req:reroute "run reroute_loop" end }
 tg.route { name = "target", path = "/target/*rest", request = function(req)
   return req:respond(200, "target, " .. tostring(req.params.rest) .. ", " .. req.route.name)
 end }
@@ -311,7 +318,8 @@ tg.route { path = "/star/*", request = function(req) return req:respond(200, tos
 tg.route { path = "/trace/plain", upstream = "origin",
   handlers = { { "handlers.tracer", name = "a" }, { "handlers.tracer", name = "b" } } }
 tg.route { path = "/trace/answered", upstream = "origin",
-  handlers = { { "handlers.tracer", name = "a" }, { "handlers.tracer", name = "b", answer_in = "request" }, { "handlers.tracer", name = "c" } } }
+  handlers = { { "handlers.tracer", name = "a" }, { "handlers.tracer", name = "b", answer_in = "request" }, {
+    "handlers.tracer", name = "c" } } }
 tg.route { path = "/trace/instead", upstream = "origin",
   handlers = { { "handlers.tracer", name = "a" }, { "handlers.tracer", name = "b", answer_in = "upstream_response" } } }
 tg.route { path = "/trace/late", upstream = "origin",
@@ -345,12 +353,15 @@ tg.route { path = "/res/cookies", upstream = "origin", response = function(req, 
 end }
 tg.route { path = "/res/own", request = function(req) return req:respond(200, "x") end,
   response = function(req, res) res.headers["x-from"] = res.from end }
-tg.route { path = "/res/evil", upstream = "origin", response = function(req, res) res.headers["x-evil"] = "a\r\nb: c" end }
-tg.route { path = "/res/framing", upstream = "origin", response = function(req, res) res.headers["content-length"] = 3 end }
+tg.route { path = "/res/evil", upstream = "origin", response = function(req,
+  res) res.headers["x-evil"] = "a\r\nb: c" end }
+tg.route { path = "/res/framing", upstream = "origin", response = function(req,
+  res) res.headers["content-length"] = 3 end }
 tg.route { path = "/error/page", upstream = "refused", ["error"] = function(req, err)
   return req:respond(err.status, { code = err.code, status = err.status, detail = err.detail and #err.detail > 0 })
 end, response = function(req, res) res.headers["x-from"] = res.from end }
-tg.route { path = "/error/plain", upstream = "refused", response = function(req, res) res.headers["x-from"] = res.from end }
+tg.route { path = "/error/plain", upstream = "refused", response = function(req,
+  res) res.headers["x-from"] = res.from end }
 tg.route { path = "/error/script", request = function() error "for the page" end,
   ["error"] = function(req, err) return req:respond(err.status, err.code) end }
 tg.route { path = "/late/set", upstream = "origin", upstream_request = function(req)
@@ -358,7 +369,8 @@ tg.route { path = "/late/set", upstream = "origin", upstream_request = function(
   req.ctx.message = fine and "fine" or tostring(message)
 end, response = function(req, res) res.headers["x-message"] = req.ctx.message:gsub("[^%w%p ]", " ") end }
 tg.route { path = "/log/res", upstream = "origin", log = function(req, res)
-  req.log.seen = req.method .. " " .. req.path .. " " .. (res and res.status or "none") .. " " .. tostring(req.bytes_out > 0)
+  req.log.seen = req.method .. " " .. req.path .. " " .. (res and res.status or "none") .. " "
+    .. tostring(req.bytes_out > 0)
 end }
 tg.route { path = "/log/slow", upstream = "origin", log = function(req)
   tg.sleep(0.5)
@@ -575,7 +587,8 @@ describe("a request", function()
   teardown(gateway.end_file)
 
   it("has the fields that the reference names", function()
-    local seen = run_json("request_fields", { query = "?a=%20b", host = "Shop.Example:8081", method = "POST", body = "hello" })
+    local seen = run_json("request_fields", { query = "?a=%20b", host = "Shop.Example:8081", method = "POST",
+      body = "hello" })
     assert.is_truthy(seen.id:find("^" .. ("%x"):rep(32) .. "$"))
     assert.equal("POST", seen.method)
     assert.equal("http", seen.scheme)
@@ -609,7 +622,8 @@ describe("a request", function()
 
   it("joins several lines of a field, and names them in wire order [J15]", function()
     local seen = run_json("header_reads", {
-      headers = { "X-Single: s", "X-Twice: one", "x-twice: two", "Cookie: a=b", "Cookie: c=d", "X-List: a, b ,c", "Add: named" },
+      headers = { "X-Single: s", "X-Twice: one", "x-twice: two", "Cookie: a=b", "Cookie: c=d", "X-List: a, b ,c",
+        "Add: named" },
     })
     assert.equal("s", seen.single)
     assert.equal("s", seen.upper)
@@ -929,7 +943,8 @@ describe("a configuration", function()
   end)
 
   it("with an unknown field is refused at its line, with a suggestion", function()
-    refused('tg.route { path = "/", upstrem = "origin" }', "gateway.lua:6", 'unknown field "upstrem"', 'did you mean "upstream"?')
+    refused('tg.route { path = "/", upstrem = "origin" }', "gateway.lua:6", 'unknown field "upstrem"',
+      'did you mean "upstream"?')
     refused('tg.upstream "b" { "127.0.0.1:1", balanc = "x" }', "gateway.lua:6", "balanc")
     refused('tg.settings { worker = 2 }', "gateway.lua:6")
   end)
@@ -964,7 +979,8 @@ describe("a configuration", function()
   end)
 
   it("with what belongs to later versions is refused by name, never ignored", function()
-    refused('tg.route { path = "/", upstream = "origin", handlers = { { request_body = function() end } } }', "request_body")
+    refused('tg.route { path = "/", upstream = "origin", handlers = { { request_body = function() end } } }',
+      "request_body")
     refused('tg.route { path = "/", upstream = "origin", response_body = function() end }', "response_body")
     refused('tg.route { path = "/", upstream = "origin", handlers = { { trailers = function() end } } }', "trailers")
     refused('tg.upstream "b" { "127.0.0.1:1", tls = true }', "tls")

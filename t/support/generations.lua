@@ -76,7 +76,8 @@ generations.BREAKS = {
   { name = "an init that raises", file = "handlers/unused.lua",
     text = "return {\n  init = function()\n    error 'init on purpose'\n  end,\n  request = function() end,\n}\n",
     says = { "unused.lua:3", "init on purpose" } },
-  { name = "an unknown upstream", file = "gateway.lua", text = CONFIG .. 'tg.route { path = "/bad", upstream = "othr" }\n',
+  { name = "an unknown upstream", file = "gateway.lua", text = CONFIG
+    .. 'tg.route { path = "/bad", upstream = "othr" }\n',
     says = { "gateway.lua:" .. (select(2, CONFIG:gsub("\n", "")) + 1), "othr" } },
 }
 
