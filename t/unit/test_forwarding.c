@@ -151,6 +151,7 @@ static void capture(struct fixture *fixture, const char *name, const char *value
     parameters->at[parameters->count++].value = tg_slice_from_string(value);
 }
 
+/* [P11] What was captured is never decoded on its way. */
 static void a_rewrite_is_filled_with_the_parameters_and_keeps_the_query(void **state)
 {
     struct fixture *fixture = *state;
