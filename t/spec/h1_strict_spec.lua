@@ -228,7 +228,8 @@ local ACCEPTED = {
   { "chunk sizes with leading zeros and capitals", chunked "0000000A\r\nhelloworld\r\n00\r\n\r\n", { length = 10 } },
   { "trailers", chunked "5\r\nhello\r\n0\r\nX-Sum: abc\r\n\r\n", { length = 5, trailer = { "x-sum", "abc" } } },
   { "trailers that may not be merged, which are dropped [C10]",
-    chunked "5\r\nhello\r\n0\r\nContent-Length: 9\r\nHost: b\r\nAuthorization: x\r\nX-Forwarded-For: 9.9.9.9\r\nX-Sum: 1\r\n\r\n",
+    chunked("5\r\nhello\r\n0\r\nContent-Length: 9\r\nHost: b\r\nAuthorization: x\r\n"
+      .. "X-Forwarded-For: 9.9.9.9\r\nX-Sum: 1\r\n\r\n"),
     { length = 5, trailer = { "x-sum", "1" }, trailers = 1 } },
   { "GET with a body, length field and bytes together [L13]",
     "GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", { length = 5, field = { "content-length", "5" } } },
@@ -415,7 +416,8 @@ describe("HTTP/1.1 as a client may not speak it", function()
     local response = edge:request { path = "/limited/a", method = "POST", headers = { "Content-Length: 4294967301" } }
     assert.equal(413, response.status)
     local connection = edge:connect()
-    connection:send("POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0000000100000005\r\nhello")
+    connection:send("POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. "0000000100000005\r\nhello")
     assert.equal(413, connection:read_response().status)
   end)
 end)
@@ -447,7 +449,8 @@ describe("HTTP/1.1 as an origin may not speak it", function()
   end
 
   it("is read correctly byte by byte", function()
-    local answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n5;x=y\r\nhello\r\n3\r\nabc\r\n0;z\r\nX-Sum: 1\r\n\r\n"
+    local answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n"
+      .. "5;x=y\r\nhello\r\n3\r\nabc\r\n0;z\r\nX-Sum: 1\r\n\r\n"
     local response = edge:request { path = raw_path(answer, "&drip=1&every=1&keep=1") }
     assert.equal("helloabc", response.body)
     assert.equal("1", response:trailer "x-sum")
@@ -483,9 +486,10 @@ describe("HTTP/1.1 as an origin may not speak it", function()
   end)
 
   it("is cut, with no second head in the body, when its chunks go bad [R08]", function()
-    local rest = expect_cut(raw_path "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n0\r\n\r\n")
+    local head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    local rest = expect_cut(raw_path(head .. "5\r\nhello\r\nzz\r\n0\r\n\r\n"))
     assert(not rest:find "HTTP/1.1")
-    rest = expect_cut(raw_path "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n")
+    rest = expect_cut(raw_path(head .. "5\r\nhelloXX0\r\n\r\n"))
     assert(not rest:find "HTTP/1.1")
   end)
 

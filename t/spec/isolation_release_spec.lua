@@ -82,8 +82,11 @@ describe("a gateway", function()
     local dropped = 0
     local function find(value)
       for name, inner in pairs(value) do
-        if type(inner) == "table" then find(inner)
-        elseif type(name) == "string" and name:find "drop" and type(inner) == "number" then dropped = dropped + inner end
+        if type(inner) == "table" then
+          find(inner)
+        elseif type(name) == "string" and name:find "drop" and type(inner) == "number" then
+          dropped = dropped + inner
+        end
       end
     end
     find(edge:status())

@@ -73,8 +73,8 @@ describe("the pool", function()
     local text = {
       'local tg = require "tidegate"\ntg.settings { access_log = false }\ntg.listen "127.0.0.1:${port}"\n' }
     for i, port in ipairs(strict.ports) do
-      text[#text + 1] = ('tg.upstream "o%d" { "127.0.0.1:%d" }\ntg.route { path = "/o%d/*", upstream = "o%d" }\n'):format(
-        i - 1, port, i - 1, i - 1)
+      text[#text + 1] = ('tg.upstream "o%d" { "127.0.0.1:%d" }\n'):format(i - 1, port)
+      text[#text + 1] = ('tg.route { path = "/o%d/*", upstream = "o%d" }\n'):format(i - 1, i - 1)
     end
     edge = gateway.start { config = table.concat(text), workers = 8 }
     run_load("--new", "--rate", 400, "--paths", 200, "--connections", 64, "--seconds", 30, "--path", "/?text=hello")
