@@ -21,6 +21,7 @@ struct tg_accept_place {
     struct tg_accept_target target;
     struct tg_acceptor *acceptor;
     _Atomic bool on_its_way;       /* a batch was posted and isn't taken yet */
+    double posted_at;              /* the oldest such */
     struct tg_accept_batch *batch; /* being filled */
 };
 

@@ -14,6 +14,14 @@
 
 enum { EVENTS = 32, RETRY_MILLISECONDS = 100 };
 
+static const double LATE_SECONDS = 0.002;
+
+static double now(void)
+{
+    struct tg_clock *clock = tg_clock_system();
+    return clock->monotonic(clock);
+}
+
 /* --- batches on their way to a worker --- */
 
 struct arrival {
@@ -71,7 +79,8 @@ static void post_batch(struct tg_accept_place *place)
         return;
     place->batch = NULL;
     atomic_fetch_add(&place->acceptor->references, 1);
-    atomic_store(&place->on_its_way, true);
+    if (!atomic_exchange(&place->on_its_way, true))
+        place->posted_at = now();
     tg_loop_post(place->target.loop, &batch->message);
 }
 
@@ -96,10 +105,16 @@ static bool add_to_batch(struct tg_accept_place *place, struct arrival *arrival)
 
 /* --- choosing --- */
 
-/* Of those below the limit: a worker that took its last batch before one that hasn't, then the one with fewest. */
+/* A worker that hasn't taken its last batch yet is held up; one that was only just woken isn't. */
+static bool is_late(const struct tg_accept_place *place)
+{
+    return atomic_load(&place->on_its_way) && now() - place->posted_at > LATE_SECONDS;
+}
+
+/* Of those below the limit: a worker that isn't late before one that is, then the one with fewest. */
 static bool is_better(const struct tg_accept_place *place, const struct tg_accept_place *best)
 {
-    bool late = atomic_load(&place->on_its_way), best_late = best && atomic_load(&best->on_its_way);
+    bool late = is_late(place), best_late = best && is_late(best);
     if (!best || late != best_late)
         return !best || best_late;
     return tg_accept_place_load(place) < tg_accept_place_load(best);
