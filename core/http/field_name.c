@@ -133,6 +133,7 @@ bool tg_field_name_near(struct tg_slice name, struct tg_slice text)
 
 bool tg_field_name_near_framing(struct tg_slice name)
 {
-    return tg_field_name_near(name, texts[TG_FIELD_CONTENT_LENGTH]) ||
-           tg_field_name_near(name, texts[TG_FIELD_TRANSFER_ENCODING]);
+    return (tg_field_name_near(name, texts[TG_FIELD_CONTENT_LENGTH]) ||
+            tg_field_name_near(name, texts[TG_FIELD_TRANSFER_ENCODING])) &&
+           tg_field_name_of(name) == TG_FIELD_OTHER;
 }

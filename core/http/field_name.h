@@ -85,7 +85,7 @@ bool tg_field_name_valid(struct tg_slice name);
 bool tg_field_value_valid(struct tg_slice value);
 /* Is `name`, with '_' and '.' read as '-', the lower case `text`? Some servers take such names for the dashed one. */
 bool tg_field_name_near(struct tg_slice name, struct tg_slice text);
-/* Such a near-name of content-length or transfer-encoding, which is refused wherever it comes from. */
+/* Such a name beside content-length and transfer-encoding themselves: it is refused wherever it comes from. */
 bool tg_field_name_near_framing(struct tg_slice name);
 
 #endif

@@ -55,8 +55,8 @@ static size_t fields_bound(const struct tg_fields *fields)
 /* NULL where the room up to `end` doesn't suffice. */
 static char *put_fields(char *to, const char *end, const struct tg_fields *fields)
 {
-    const struct tg_field *line = fields->lines, *last = line + fields->count;
-    for (; line < last; line++) {
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct tg_field *line = &fields->lines[i];
         if (line->removed | line->own)
             continue;
         if ((size_t)(end - to) < line->name.length + line->value.length + 4)
