@@ -27,15 +27,13 @@ static void on_ready(struct ev_loop *ev, ev_io *io, int revents)
 
 struct tg_parking *tg_parking_new(struct tg_loop *loop, void (*stirred)(void *context, uint64_t cookie), void *context)
 {
-    struct tg_parking *parking = malloc(sizeof(*parking));
-    if (!parking)
-        return NULL;
-    *parking = (struct tg_parking){ .loop = loop, .stirred = stirred, .context = context };
-    parking->set = epoll_create1(EPOLL_CLOEXEC);
-    if (parking->set < 0) {
-        free(parking);
+    int set = epoll_create1(EPOLL_CLOEXEC);
+    struct tg_parking *parking = set < 0 ? NULL : malloc(sizeof(*parking));
+    if (!parking) {
+        tg_socket_close((struct tg_socket){ set });
         return NULL;
     }
+    *parking = (struct tg_parking){ .loop = loop, .set = set, .stirred = stirred, .context = context };
     ev_io_init(&parking->ready, on_ready, parking->set, EV_READ);
     ev_io_start(tg_loop_ev(loop), &parking->ready);
     return parking;

@@ -39,6 +39,7 @@ struct tg_stream *tg_stream_accept(struct tg_loop *loop, int descriptor, const s
         return NULL;
     }
     stream->local = *local;
+    tg_counters_add(&loop->counters, TG_COUNTER_CONNECTIONS_ACCEPTED, 1);
     return stream;
 }
 
