@@ -27,10 +27,12 @@ static void on_ready(struct ev_loop *ev, ev_io *io, int revents)
 
 struct tg_parking *tg_parking_new(struct tg_loop *loop, void (*stirred)(void *context, uint64_t cookie), void *context)
 {
+    struct tg_parking *parking = malloc(sizeof(*parking));
     int set = epoll_create1(EPOLL_CLOEXEC);
-    struct tg_parking *parking = set < 0 ? NULL : malloc(sizeof(*parking));
-    if (!parking) {
-        tg_socket_close((struct tg_socket){ set });
+    if (!parking || set < 0) {
+        if (set >= 0)
+            close(set);
+        free(parking);
         return NULL;
     }
     *parking = (struct tg_parking){ .loop = loop, .set = set, .stirred = stirred, .context = context };
