@@ -54,8 +54,7 @@ static void forget(struct tg_client_h1 *client)
     tg_accept_ended(worker->acceptor, &worker->connections);
     if (!client->next_turn_posted)
         tg_loop_free_later(worker->loop, client);
-    if (worker->draining && tg_list_empty(&worker->clients) && worker->quiet)
-        worker->quiet(worker);
+    tg_worker_quiet_if_drained(worker);
 }
 
 void tg_client_h1_close_gently(struct tg_client_h1 *client)

@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/reason.h"
 
 /* Each state has one function, in the order of the life of a request. It answers whether the exchange moved on, so that
  * the next function should run now; false means that it waits for something to happen. */
@@ -127,10 +128,15 @@ static bool state_response(struct tg_exchange *exchange)
     case TG_PHASE_DONE: break;
     default: tg_exchange_fail(exchange, 500, "script", "response phase"); return true;
     }
-    if (tg_exchange_apply_pending_fields(exchange))
+    if (exchange->from == TG_FROM_UPSTREAM && exchange->upstream_failed) {
+        /* It broke off before anything was committed: an error can still be told as one. */
+        enum tg_reason reason = exchange->upstream_failed;
+        tg_exchange_fail(exchange, tg_reason_status(reason), tg_reason_code(reason), exchange->upstream_detail);
+    } else if (tg_exchange_apply_pending_fields(exchange)) {
         tg_exchange_send_response_head(exchange);
-    else
+    } else {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+    }
     return true;
 }
 

@@ -72,4 +72,5 @@ void tg_exchange_close(struct tg_exchange *exchange)
     tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_ACTIVE, -1);
     struct tg_arena arena = exchange->arena;
     tg_arena_deinit(&arena);
+    tg_worker_quiet_if_drained(worker);
 }

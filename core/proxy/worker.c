@@ -61,6 +61,20 @@ void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct t
     tg_client_h1_new(tg_loop_context(loop), stream);
 }
 
+static void be_quiet(struct tg_worker *worker)
+{
+    void (*quiet)(struct tg_worker *) = worker->quiet;
+    worker->quiet = NULL;
+    if (quiet)
+        quiet(worker);
+}
+
+void tg_worker_quiet_if_drained(struct tg_worker *worker)
+{
+    if (worker->draining && worker->exchanges == 0 && tg_list_empty(&worker->clients))
+        be_quiet(worker);
+}
+
 struct drain_end {
     struct tg_deadline deadline;
     struct tg_worker *worker;
@@ -73,6 +87,7 @@ static void drain_is_over(struct tg_deadline *deadline)
     struct tg_list *link;
     while ((link = tg_list_first(&end->worker->clients)) != NULL)
         tg_client_h1_kill(link);
+    be_quiet(end->worker); /* a log phase may still wait; nobody else does */
 }
 
 void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
@@ -80,11 +95,9 @@ void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
     static _Thread_local struct drain_end end;
     worker->draining = true;
     worker->drain_idle_until = tg_loop_now(worker->loop) + idle;
-    if (tg_list_empty(&worker->clients)) {
-        if (worker->quiet)
-            worker->quiet(worker);
+    tg_worker_quiet_if_drained(worker);
+    if (!worker->quiet)
         return;
-    }
     for (struct tg_list *link = worker->clients.next; link != &worker->clients; link = link->next)
         tg_client_h1_drain(link, worker->drain_idle_until);
     end.worker = worker;

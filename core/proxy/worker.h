@@ -29,7 +29,7 @@ struct tg_worker {
     uint32_t exchanges;           /* not over yet */
     bool draining;                /* stop: answers say close */
     double drain_idle_until;
-    void (*quiet)(struct tg_worker *worker); /* draining, and the last client connection has ended; set by control/ */
+    void (*quiet)(struct tg_worker *worker); /* draining, and nothing runs any more; called once; set by control/ */
     void *context;                           /* control's */
     void *script;                            /* script/'s state of this worker, shared by its VMs */
     struct tg_balance *balance; /* positions in the groups' orders; NULL at first; tg_balance_free ends it */
@@ -44,6 +44,8 @@ void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease);
 /* Stops keeping connections: idle ones are closed after `idle` seconds unless one more request comes, all at `deadline`
  * (monotonic). `quiet` is called when none is left. */
 void tg_worker_drain(struct tg_worker *worker, double idle, double deadline);
+/* Called where a connection or an exchange has ended. */
+void tg_worker_quiet_if_drained(struct tg_worker *worker);
 /* For tg_accept_target. */
 void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener);
 /* The name under which the current generation knows a listener: by its address. Called by tg_worker_accepted. */
