@@ -108,6 +108,8 @@ static void let_failed_side_go(struct tg_exchange *exchange, enum tg_reason reas
     struct tg_upstream_side *side = exchange->upstream_side;
     exchange->upstream_side = NULL;
     exchange->wait_until = INFINITY;
+    exchange->upstream_detail = NULL;
+    exchange->response_pipe.failed = false;
     if (side)
         side->ops->reset(side, reason);
 }
