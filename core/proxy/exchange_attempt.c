@@ -6,6 +6,7 @@
  * 9110 9.2.2, RFC 9112 9.3.1). Once the response head is committed nothing is retried. */
 #include <math.h>
 
+#include "base/log.h"
 #include "proxy/balance.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/forwarding.h"
@@ -128,10 +129,19 @@ static void answer_for_failed_attempts(struct tg_exchange *exchange, enum tg_rea
                      detail ? detail : tg_reason_name(reason));
 }
 
+static void log_failure(const struct tg_exchange *exchange, enum tg_reason reason, const char *detail, bool repeats)
+{
+    struct tg_slice group = exchange->group->name, peer = exchange->peer->name;
+    tg_log(TG_LOG_WARN, "request %.32s: upstream \"%.*s\" at %.*s: %s%s%s%s", exchange->id, (int)group.length, group.at,
+           (int)peer.length, peer.at, tg_reason_name(reason), detail ? ": " : "", detail ? detail : "",
+           repeats ? "; sent again on a fresh connection" : "");
+}
+
 void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
     struct tg_counters *counters = tg_loop_counters(exchange->worker->loop);
     bool repeat = may_repeat_on_fresh_connection(exchange, reason) && exchange->request_sent;
+    log_failure(exchange, reason, detail, repeat);
     let_failed_side_go(exchange, reason);
     if (repeat && tg_exchange_rewind_request(exchange)) {
         exchange->fresh_retry_used = true;
