@@ -47,6 +47,7 @@ static void *post_letters(void *context)
     return NULL;
 }
 
+/* [M07] the loop may have run and freed a message before its poster is back from posting it */
 static void every_message_arrives_in_the_order_of_its_poster(void **state)
 {
     (void)state;
