@@ -156,7 +156,7 @@ describe("a proxied exchange", function()
     end
   end)
 
-  it("gives a close-delimited answer to an HTTP/1.1 client as chunked", function()
+  it("gives a close-delimited answer to an HTTP/1.1 client as chunked [L15]", function()
     local connection = edge:connect()
     for _ = 1, 3 do
       local response = client.request(connection, { path = "/?seed=3&body=100000&close=1" })
@@ -265,7 +265,7 @@ describe("a proxied exchange", function()
     assert.is_true(connection:is_closed())
   end)
 
-  it("refuses CONNECT", function()
+  it("refuses CONNECT [D10]", function()
     local connection = edge:connect()
     connection:send "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n"
     local response = connection:read_response()

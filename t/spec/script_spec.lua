@@ -54,7 +54,7 @@ describe("a handler", function()
     assert.equal(0, strict:stats().requests)
   end)
 
-  it("may answer instead of the upstream, whose answer is dropped", function()
+  it("may answer instead of the upstream, whose answer is dropped [M01]", function()
     local response = edge:request { path = "/trace/instead?body=100000" }
     assert.equal(203, response.status)
     assert.equal("instead", response.body)

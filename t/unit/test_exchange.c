@@ -477,6 +477,23 @@ static void test_upstream_work_is_cancelled_when_the_client_leaves(void **state)
     assert_int_equal(f->status, 0);
 }
 
+/* [M04] in one event, in either order */
+static void test_bytes_that_come_while_the_other_side_leaves_reach_nobody(void **state)
+{
+    (void)state;
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 10);
+    turn();
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    tg_exchange_from_client_left(f->exchange, TG_REASON_CLIENT_LEFT);
+    tg_exchange_from_upstream_body(f->exchange, bytes("world"));
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_true(f->upstream_reset);
+    assert_false(f->got_end);
+    assert_int_equal(tg_buffer_queue_length(&f->got), 0);
+}
+
 static void test_a_connect_is_abandoned_when_the_client_leaves(void **state)
 {
     (void)state;
@@ -587,6 +604,7 @@ int main(void)
         TEST(test_a_put_is_repeated_with_its_body),
         TEST(test_an_answer_cut_short_is_never_passed_on_as_whole),
         TEST(test_upstream_work_is_cancelled_when_the_client_leaves),
+        TEST(test_bytes_that_come_while_the_other_side_leaves_reach_nobody),
         TEST(test_a_connect_is_abandoned_when_the_client_leaves),
         TEST(test_a_silent_upstream_is_answered_for_with_504),
         TEST(test_a_declared_body_over_the_limit_is_413_before_anything_goes_up),

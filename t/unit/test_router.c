@@ -188,6 +188,7 @@ static void a_host_without_a_fitting_path_leaves_it_to_wider_hosts(void **state)
     assert_string_equal(match(fixture, "shop.example", "/help/me"), "/help/*");
 }
 
+/* [H08] */
 static void hosts_are_declared_in_any_case_and_with_a_trailing_dot(void **state)
 {
     struct fixture *fixture = *state;
