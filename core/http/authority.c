@@ -1,5 +1,5 @@
 /* Hosts and ports. Whatever way a client spells a host, routing, logs and the upstream see one form of it. */
-#include "http/byte_class.h"
+#include "http/byte_scan.h"
 #include "http/uri.h"
 
 #include <arpa/inet.h>
@@ -29,11 +29,36 @@ static bool parse_port(struct tg_slice digits, uint16_t *port, const char **prob
     return true;
 }
 
+/* Are these lower case letters, digits, dashes and single dots, inside a block? */
+static inline bool is_plain_block(tg_bytes16 bytes)
+{
+    tg_bytes16_mask dots = (tg_bytes16_mask)(bytes == '.');
+    tg_bytes16_mask plain = (tg_bytes16_mask)((bytes - 'a' < 26) | (bytes - '0' < 10) | (bytes == '-')) | dots;
+    unsigned bits = tg_bytes16_bits(dots);
+    return tg_bytes16_bits(plain) == 0xffff && (bits & bits << 1) == 0;
+}
+
+/* The usual host, 8 to 31 bytes long and canonical already; false says nothing. Two blocks overlap by a byte or more,
+ * or two halves of one do, so that neighbours are seen together somewhere. */
+static bool is_plain_name(struct tg_slice host)
+{
+    char halves[16];
+    if (host.length < 8 || host.length > 31 || host.at[0] == '.')
+        return false;
+    if (host.length >= 16)
+        return is_plain_block(tg_bytes16_load(host.at)) && is_plain_block(tg_bytes16_load(host.at + host.length - 16));
+    memcpy(halves, host.at, 8);
+    memcpy(halves + 8, host.at + host.length - 8, 8);
+    return is_plain_block(tg_bytes16_load(halves));
+}
+
 /* Checks the bytes of a reg-name or IPv4 address, without port. *upper says that a letter is upper case. */
 static bool check_name(struct tg_slice host, bool *upper, const char **problem)
 {
     char previous = '.';
     *upper = false;
+    if (is_plain_name(host))
+        return true;
     if (host.length == 0 || host.length > HOST_MAX)
         return refuse(problem, "an empty or too long host");
     for (size_t i = 0; i < host.length; i++) {
@@ -74,10 +99,20 @@ static bool make_text(struct tg_slice host, uint16_t default_port, struct tg_are
     return true;
 }
 
+/* The colon before the port, which is looked for where a port can be; elsewhere it is a wrong byte of the host. */
+static const char *find_port(struct tg_slice value)
+{
+    const char *end = value.at + value.length, *at = end;
+    while (at > value.at && end - at <= PORT_DIGITS)
+        if (*--at == ':')
+            return at;
+    return NULL;
+}
+
 static bool parse_name(struct tg_slice value, uint16_t default_port, struct tg_arena *arena,
                        struct tg_authority *authority, const char **problem)
 {
-    const char *colon = memchr(value.at, ':', value.length);
+    const char *colon = find_port(value);
     struct tg_slice host = tg_slice_of(value.at, colon ? (size_t)(colon - value.at) : value.length);
     bool upper;
     if (!check_name(host, &upper, problem))

@@ -61,14 +61,19 @@ __attribute__((constructor)) static void fill_tables(void)
     }
 }
 
+static inline uint64_t difference64(const struct known_name *name, const char *received, size_t at)
+{
+    return (load64(received + at) | load64(name->fold + at)) ^ load64(name->text + at);
+}
+
 /* Both have at least 8 bytes: whole words, the last of which may overlap the one before. */
 static inline bool equals_long(const struct known_name *name, struct tg_slice received)
 {
     size_t last = received.length - 8;
-    for (size_t i = 0; i < last; i += 8)
-        if ((load64(received.at + i) | load64(name->fold + i)) != load64(name->text + i))
-            return false;
-    return (load64(received.at + last) | load64(name->fold + last)) == load64(name->text + last);
+    uint64_t difference = difference64(name, received.at, 0) | difference64(name, received.at, last);
+    for (size_t i = 8; i < last; i += 8)
+        difference |= difference64(name, received.at, i);
+    return difference == 0;
 }
 
 static inline bool equals_short(const struct known_name *name, struct tg_slice received)
@@ -78,7 +83,7 @@ static inline bool equals_short(const struct known_name *name, struct tg_slice r
            (load32(received.at + last) | load32(name->fold + last)) == load32(name->text + last);
 }
 
-static enum tg_field_name find_tiny(struct tg_slice name)
+static __attribute__((noinline)) enum tg_field_name find_tiny(struct tg_slice name)
 {
     static const uint8_t tiny[] = { TG_FIELD_TE, TG_FIELD_VIA, TG_FIELD_AGE };
     for (size_t i = 0; i < sizeof tiny; i++)
@@ -116,7 +121,8 @@ bool tg_field_value_valid(struct tg_slice value)
     if (value.length == 0)
         return true;
     const char *end = value.at + value.length;
-    return !tg_byte_is_blank(value.at[0]) && !tg_byte_is_blank(end[-1]) && tg_scan_control(value.at, end) == end;
+    return !tg_byte_is_blank(value.at[0]) && !tg_byte_is_blank(end[-1]) &&
+           tg_scan_control(value.at, value.at, end) == end;
 }
 
 bool tg_field_name_near(struct tg_slice name, struct tg_slice text)

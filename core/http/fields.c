@@ -23,21 +23,33 @@ static bool grow(struct tg_fields *fields)
     return true;
 }
 
-static inline bool is_of_hop(enum tg_field_name token)
+static const bool of_hop[TG_FIELD_NAME_COUNT] = {
+    [TG_FIELD_HOST] = true,       [TG_FIELD_CONNECTION] = true,
+    [TG_FIELD_KEEP_ALIVE] = true, [TG_FIELD_CONTENT_LENGTH] = true,
+    [TG_FIELD_UPGRADE] = true,    [TG_FIELD_TRANSFER_ENCODING] = true,
+    [TG_FIELD_TE] = true,         [TG_FIELD_PROXY_CONNECTION] = true,
+};
+
+/* Apart, so that the usual case needs no registers saved. */
+static __attribute__((noinline)) bool append_growing(struct tg_fields *fields, enum tg_field_name token,
+                                                     struct tg_slice name, struct tg_slice value)
 {
-    const uint64_t hop = 1ull << TG_FIELD_HOST | 1ull << TG_FIELD_CONNECTION | 1ull << TG_FIELD_CONTENT_LENGTH |
-                         1ull << TG_FIELD_TRANSFER_ENCODING | 1ull << TG_FIELD_KEEP_ALIVE |
-                         1ull << TG_FIELD_PROXY_CONNECTION | 1ull << TG_FIELD_UPGRADE | 1ull << TG_FIELD_TE;
-    return token < 64 && hop >> token & 1;
+    return grow(fields) && tg_fields_append(fields, token, name, value);
 }
 
 bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name, struct tg_slice value)
 {
-    if (fields->count == fields->capacity && !grow(fields))
-        return false;
-    fields->lines[fields->count++] =
-        (struct tg_field){ .name = name, .value = value, .token = (uint16_t)token, .own = is_of_hop(token) };
-    fields->present[token / 64] |= 1ull << token % 64;
+    if (fields->count == fields->capacity)
+        return append_growing(fields, token, name, value);
+    struct tg_field *line = &fields->lines[fields->count++];
+    line->name = name;
+    line->value = value;
+    line->token = (uint16_t)token;
+    line->removed = false;
+    line->own = of_hop[token];
+    uint64_t bit = 1ull << token % 64;
+    fields->repeated[token / 64] |= fields->present[token / 64] & bit;
+    fields->present[token / 64] |= bit;
     return true;
 }
 
@@ -93,8 +105,10 @@ size_t tg_fields_remove(struct tg_fields *fields, enum tg_field_name token, stru
         line->removed = true;
         removed++;
     }
-    if (token != TG_FIELD_OTHER)
+    if (token != TG_FIELD_OTHER) {
         fields->present[token / 64] &= ~(1ull << token % 64);
+        fields->repeated[token / 64] &= ~(1ull << token % 64);
+    }
     return removed;
 }
 
@@ -109,7 +123,8 @@ static const struct tg_field *find_from(const struct tg_fields *fields, uint32_t
                                         struct tg_slice name)
 {
     for (uint32_t i = index; i < fields->count; i++)
-        if (fields->lines[i].token == token && !fields->lines[i].removed && tg_field_is(&fields->lines[i], token, name))
+        if (fields->lines[i].token == token && !fields->lines[i].removed &&
+            (token != TG_FIELD_OTHER || tg_slice_equal_ignoring_case(fields->lines[i].name, name)))
             return &fields->lines[i];
     return NULL;
 }
@@ -123,6 +138,8 @@ const struct tg_field *tg_fields_find(const struct tg_fields *fields, enum tg_fi
 
 const struct tg_field *tg_fields_find_next(const struct tg_fields *fields, const struct tg_field *field)
 {
+    if (!(fields->repeated[field->token / 64] >> field->token % 64 & 1))
+        return NULL;
     return find_from(fields, (uint32_t)(field - fields->lines) + 1, field->token, field->name);
 }
 
@@ -147,15 +164,13 @@ bool tg_fields_copy(struct tg_fields *to, const struct tg_fields *from, struct t
 static const char *member_end(const char *at, const char *end)
 {
     bool quoted = false;
-    for (; at < end; at++) {
-        if (*at == ',' && !quoted)
-            return at;
+    for (; at < end && (*at != ',' || quoted); at++) {
         if (*at == '"')
             quoted = !quoted;
         else if (*at == '\\' && quoted && end - at > 1)
             at++;
     }
-    return end;
+    return at;
 }
 
 bool tg_list_next(struct tg_slice *rest, struct tg_slice *member)

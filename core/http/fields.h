@@ -17,8 +17,9 @@ struct tg_field {
 struct tg_fields {
     struct tg_arena *arena;
     struct tg_field *lines;
-    uint32_t count, capacity;                          /* removed ones count */
-    uint64_t present[(TG_FIELD_NAME_COUNT + 63) / 64]; /* a set bit: there may be a line with this token */
+    uint32_t count, capacity;                           /* removed ones count */
+    uint64_t present[(TG_FIELD_NAME_COUNT + 63) / 64];  /* a set bit: there may be a line with this token */
+    uint64_t repeated[(TG_FIELD_NAME_COUNT + 63) / 64]; /* a set bit: there may be more than one */
 };
 
 void tg_fields_init(struct tg_fields *fields, struct tg_arena *arena);

@@ -22,7 +22,7 @@ enum state {
 
 /* One call's view of the input. */
 struct feed {
-    const char *at, *end;
+    const char *start, *at, *end;
     struct tg_slice *data;
     struct tg_fields *trailers;
     struct tg_problem *problem;
@@ -90,7 +90,7 @@ static bool take_blank(struct tg_h1_chunked *decoder, struct feed *feed)
 /* A line ends at its first CRLF, quotes or not. */
 static bool take_extension(struct tg_h1_chunked *decoder, struct feed *feed)
 {
-    const char *stop = tg_scan_control(feed->at, feed->end);
+    const char *stop = tg_scan_control(feed->start, feed->at, feed->end);
     if (!count_extras(decoder, (uint64_t)(stop - feed->at), feed->problem))
         return false;
     feed->at = stop;
@@ -158,7 +158,7 @@ static bool keep_trailer(struct tg_h1_chunked *decoder, struct tg_slice bytes, s
 
 static bool take_trailer_line(struct tg_h1_chunked *decoder, struct feed *feed)
 {
-    const char *stop = tg_scan_line_end(feed->at, feed->end);
+    const char *stop = tg_scan_line_end(feed->start, feed->at, feed->end);
     bool ends = stop < feed->end;
     const char *behind = ends && *stop == '\r' ? stop + 1 : stop;
     if (!keep_trailer(decoder, tg_slice_of(feed->at, (size_t)(behind - feed->at)), feed->problem))
@@ -229,7 +229,7 @@ static bool step(struct tg_h1_chunked *decoder, struct feed *feed)
 enum tg_h1_chunk_event tg_h1_chunked_next(struct tg_h1_chunked *decoder, struct tg_slice input, size_t *used,
                                           struct tg_slice *data, struct tg_fields *trailers, struct tg_problem *problem)
 {
-    struct feed feed = { input.at, input.at + input.length, data, trailers, problem };
+    struct feed feed = { input.at, input.at, input.at + input.length, data, trailers, problem };
     enum tg_h1_chunk_event event = TG_H1_CHUNK_MORE;
     *data = (struct tg_slice){ 0 };
     while (feed.at < feed.end && event == TG_H1_CHUNK_MORE) {

@@ -23,14 +23,24 @@ static bool may_be_listed(enum tg_field_name token, struct tg_slice name)
 static void take_option(struct tg_fields *fields, struct tg_h1_hop *hop, struct tg_slice option)
 {
     enum tg_field_name token = tg_field_name_of(option);
-    if (tg_slice_equal_ignoring_case(option, TG_SLICE("close")))
-        hop->close = true;
-    else if (token == TG_FIELD_KEEP_ALIVE)
+    if (token == TG_FIELD_KEEP_ALIVE)
         hop->keep_alive = true;
     else if (token == TG_FIELD_UPGRADE)
         hop->upgrade = true;
+    else if (tg_slice_equal_ignoring_case(option, TG_SLICE("close")))
+        hop->close = true;
     else if (option.length && may_be_listed(token, option))
         tg_fields_remove(fields, token, option);
+}
+
+/* Most often there is one option alone. */
+static bool take_single_option(struct tg_h1_hop *hop, struct tg_slice value)
+{
+    if (value.length == 5 && tg_slice_equal_ignoring_case(value, TG_SLICE("close")))
+        return hop->close = true;
+    if (value.length == 10 && tg_field_name_of(value) == TG_FIELD_KEEP_ALIVE)
+        return hop->keep_alive = true;
+    return false;
 }
 
 static void take_connection(struct tg_fields *fields, struct tg_h1_hop *hop)
@@ -39,6 +49,8 @@ static void take_connection(struct tg_fields *fields, struct tg_h1_hop *hop)
     const struct tg_field *line = tg_fields_find(fields, TG_FIELD_CONNECTION, none);
     for (; line; line = tg_fields_find_next(fields, line)) {
         struct tg_slice rest = line->value, option;
+        if (take_single_option(hop, rest))
+            continue;
         while (tg_list_next(&rest, &option))
             take_option(fields, hop, option);
     }
@@ -69,9 +81,15 @@ static bool is_protocol(struct tg_slice text)
 
 void tg_h1_take_hop(struct tg_fields *fields, struct tg_h1_hop *hop)
 {
+    const uint64_t concerned = 1ull << TG_FIELD_CONNECTION | 1ull << TG_FIELD_TE | 1ull << TG_FIELD_KEEP_ALIVE |
+                               1ull << TG_FIELD_PROXY_CONNECTION | 1ull << TG_FIELD_UPGRADE;
     struct tg_slice none = { 0 };
     *hop = (struct tg_h1_hop){ 0 };
+    if (!(fields->present[0] & concerned))
+        return;
     take_connection(fields, hop);
+    if (!(fields->present[0] & concerned & ~(1ull << TG_FIELD_CONNECTION)))
+        return;
     take_te(fields, hop);
     tg_fields_remove(fields, TG_FIELD_KEEP_ALIVE, none);
     tg_fields_remove(fields, TG_FIELD_PROXY_CONNECTION, none);

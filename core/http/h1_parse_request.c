@@ -19,12 +19,17 @@ static bool parse_method(struct tg_slice text, struct tg_request_head *out, stru
 static bool parse_version(const char **at, const char *end, enum tg_version *version, struct tg_problem *problem)
 {
     const char *text = *at;
+    if (end - text >= 10 && memcmp(text, "HTTP/1.1\r\n", 10) == 0) {
+        *version = TG_HTTP_1_1;
+        *at = text + 10;
+        return true;
+    }
     if (end - text < 10 || memcmp(text, "HTTP/", 5) != 0 || !tg_byte_is_digit(text[5]) || text[6] != '.' ||
         !tg_byte_is_digit(text[7]) || text[8] != '\r' || text[9] != '\n')
         return tg_problem_refuse(problem, 400, "a request line that doesn't end in a version");
     if (text[5] != '1' || text[7] > '1')
         return tg_problem_refuse(problem, 505, "another version than HTTP/1.0 and HTTP/1.1");
-    *version = text[7] == '1' ? TG_HTTP_1_1 : TG_HTTP_1_0;
+    *version = text[7] == '0' ? TG_HTTP_1_0 : TG_HTTP_1_1;
     *at = text + 10;
     return true;
 }
@@ -34,11 +39,11 @@ static bool parse_request_line(struct tg_slice *rest, const struct tg_http_limit
                                struct tg_request_head *out, struct tg_problem *problem)
 {
     const char *at = rest->at, *end = at + rest->length;
-    const char *method_end = tg_scan_invisible(at, end);
+    const char *method_end = tg_scan_invisible(at, at, end);
     if (method_end == end || *method_end != ' ')
         return tg_problem_refuse(problem, 400, "a malformed request line");
     const char *target = method_end + 1;
-    const char *target_end = tg_scan_invisible(target, end);
+    const char *target_end = tg_scan_invisible(at, target, end);
     if (target_end == end || *target_end != ' ')
         return tg_problem_refuse(problem, 400, "a malformed request line");
     struct tg_slice text = tg_slice_of(target, (size_t)(target_end - target));

@@ -22,7 +22,7 @@ static bool parse_status_line(struct tg_slice *rest, struct tg_response_head *ou
     if (status < 100 || status > 599)
         return refuse(problem, "a status outside 100 to 599");
     out->status = (uint16_t)status;
-    const char *line_end = tg_scan_control(at + 12, end);
+    const char *line_end = tg_scan_control(at, at + 12, end);
     if (end - line_end < 2 || line_end[0] != '\r' || line_end[1] != '\n')
         return refuse(problem, "a control byte in the reason phrase");
     *rest = tg_slice_of(line_end + 2, (size_t)(end - line_end - 2));

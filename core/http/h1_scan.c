@@ -27,20 +27,48 @@ static enum tg_h1_result need_more(const struct tg_h1_scan *scan, bool cut, cons
     return TG_H1_MORE;
 }
 
-/* Takes the line whose CRLF starts at `length`. DONE: that was the empty one. MORE: go on. */
-static enum tg_h1_result take_line(struct tg_h1_scan *scan, size_t length, const struct tg_http_limits *limits,
+/* Looks at the two bytes that end a line, which must be CRLF. */
+static enum tg_h1_result check_line_end(const struct tg_h1_scan *scan, const char *at,
+                                        const struct tg_http_limits *limits, struct tg_problem *problem)
+{
+    if (start_line_too_long(scan, scan->scanned, limits))
+        return refuse(problem, 414, "a start line beyond the limit");
+    if (at[0] == '\n')
+        return refuse(problem, 400, "bare LF in the head");
+    if (at[1] != '\n')
+        return refuse(problem, 400, "bare CR in the head");
+    return TG_H1_DONE;
+}
+
+/* Takes the line whose CRLF starts at scan->scanned. DONE: that was the empty one. MORE: go on. */
+static enum tg_h1_result take_line(struct tg_h1_scan *scan, const struct tg_http_limits *limits,
                                    struct tg_problem *problem)
 {
-    bool empty = length == scan->line_start;
-    bool first = scan->lines == 0;
-    scan->scanned = scan->line_start = length + 2;
-    if (empty && first && length > 0)
-        return refuse(problem, 400, "more than one empty line before the start line");
-    if (empty)
-        return first ? TG_H1_MORE : TG_H1_DONE;
-    if (scan->lines++ > limits->fields)
+    size_t start = scan->line_start, length = scan->scanned - start;
+    scan->scanned += 2;
+    scan->line_start = scan->scanned;
+    if (length > 0) {
+        if (scan->lines++ <= limits->fields)
+            return TG_H1_MORE;
         return refuse(problem, 431, "more field lines than the limit");
-    return TG_H1_MORE;
+    }
+    if (scan->lines > 0)
+        return TG_H1_DONE;
+    return start == 0 ? TG_H1_MORE : refuse(problem, 400, "more than one empty line before the start line");
+}
+
+/* Takes field lines as long as nothing is special about them; *at is left where something is. */
+static void take_plain_lines(struct tg_h1_scan *scan, const char **at, const char *start, const char *end,
+                             size_t most_lines)
+{
+    const char *line = start + scan->line_start;
+    while (scan->lines > 0 && scan->lines <= most_lines && end - *at >= 2 && *at != line && (*at)[0] == '\r' &&
+           (*at)[1] == '\n') {
+        scan->lines++;
+        line = *at + 2;
+        *at = tg_scan_line_end(start, line, end);
+    }
+    scan->line_start = (size_t)(line - start);
 }
 
 enum tg_h1_result tg_h1_scan_head(struct tg_h1_scan *scan, struct tg_slice input, const struct tg_http_limits *limits,
@@ -48,21 +76,17 @@ enum tg_h1_result tg_h1_scan_head(struct tg_h1_scan *scan, struct tg_slice input
 {
     bool cut = input.length > limits->head;
     const char *end = input.at + (cut ? limits->head : input.length);
-    for (;;) {
-        const char *at = tg_scan_line_end(input.at + scan->scanned, end);
+    enum tg_h1_result result = TG_H1_MORE;
+    while (result == TG_H1_MORE) {
+        const char *at = tg_scan_line_end(input.at, input.at + scan->scanned, end);
+        take_plain_lines(scan, &at, input.at, end, limits->fields);
         scan->scanned = (size_t)(at - input.at);
-        if (at == end || (*at == '\r' && at + 1 == end))
+        if (end - at < 2 && (at == end || *at == '\r'))
             return need_more(scan, cut, limits, problem);
-        if (start_line_too_long(scan, scan->scanned, limits))
-            return refuse(problem, 414, "a start line beyond the limit");
-        if (*at == '\n')
-            return refuse(problem, 400, "bare LF in the head");
-        if (at[1] != '\n')
-            return refuse(problem, 400, "bare CR in the head");
-        enum tg_h1_result result = take_line(scan, scan->scanned, limits, problem);
-        if (result == TG_H1_MORE)
-            continue;
-        *head_length = scan->scanned;
-        return result;
+        result = check_line_end(scan, at, limits, problem);
+        if (result == TG_H1_DONE)
+            result = take_line(scan, limits, problem);
     }
+    *head_length = scan->scanned;
+    return result;
 }

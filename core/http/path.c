@@ -136,9 +136,9 @@ TG_BYTE_SCAN bool is_unplain(char byte)
 static bool is_normal(struct tg_slice path)
 {
     const char *end = path.at + path.length;
-    const char *at = tg_scan_until(path.at + 1, end, match_unplain, is_unplain);
+    const char *at = tg_scan_until(path.at, path.at, end, match_unplain, is_unplain);
     while (at < end && *at == '.' && at[-1] != '/')
-        at = tg_scan_until(at + 1, end, match_unplain, is_unplain);
+        at = tg_scan_until(path.at, at + 1, end, match_unplain, is_unplain);
     return at == end;
 }
 

@@ -1,12 +1,25 @@
-#include "http/byte_class.h"
+#include "http/byte_scan.h"
 #include "http/uri.h"
+
+TG_BYTE_SCAN tg_bytes16_mask match_no_query(tg_bytes16 bytes)
+{
+    return tg_match_invisible(bytes) | (tg_bytes16_mask)(bytes == '#');
+}
+
+TG_BYTE_SCAN bool is_no_query(char byte)
+{
+    return !tg_byte_is(byte, TG_BYTE_QUERY);
+}
+
+static bool is_query(const char *floor, struct tg_slice query)
+{
+    const char *end = query.at + query.length;
+    return tg_scan_until(floor, query.at, end, match_no_query, is_no_query) == end;
+}
 
 bool tg_query_valid(struct tg_slice query)
 {
-    for (size_t i = 0; i < query.length; i++)
-        if (!tg_byte_is(query.at[i], TG_BYTE_QUERY))
-            return false;
-    return true;
+    return query.length == 0 || is_query(query.at, query);
 }
 
 /* Takes "path" or "path?query". */
@@ -19,7 +32,7 @@ static bool parse_path_and_query(struct tg_slice text, struct tg_arena *arena, s
     if (mark) {
         target->has_query = true;
         target->query = tg_slice_from(text, target->raw_path.length + 1);
-        if (!tg_query_valid(target->query))
+        if (!is_query(text.at, target->query))
             return tg_problem_refuse(problem, 400, "a byte in the query that no query has");
     }
     if (target->raw_path.length == 0)
