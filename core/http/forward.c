@@ -73,6 +73,7 @@ static void remove_family(struct tg_fields *fields, bool trusted)
             line->removed = true;
     }
     fields->present[0] &= ~gone;
+    fields->repeated[0] &= ~gone;
 }
 
 /* The only line of that name, or empty. */
@@ -130,12 +131,14 @@ static bool has_own_client(const struct facts *facts)
 static bool set_for(const struct facts *facts)
 {
     struct text text;
+    if (!facts->for_received.length && !has_own_client(facts))
+        return tg_fields_append(facts->fields, TG_FIELD_X_FORWARDED_FOR, TG_SLICE("x-forwarded-for"), facts->peer);
     if (!start_text(&text, facts->fields->arena, facts->for_received.length + 2 * ADDRESS_MAX + 4))
         return false;
     if (facts->for_received.length) {
         put(&text, facts->for_received);
         put(&text, TG_SLICE(", "));
-    } else if (has_own_client(facts)) {
+    } else {
         put(&text, facts->client);
         put(&text, TG_SLICE(", "));
     }
@@ -208,7 +211,9 @@ bool tg_forward_set(struct tg_fields *fields, const struct tg_request_head *rece
     struct facts facts = { .fields = fields, .received = &received->fields };
     facts.trusted = identity->peer_trusted;
     facts.client = tg_slice_of(space, tg_ip_format(&identity->ip, space));
-    facts.peer = tg_slice_of(space + ADDRESS_MAX, tg_ip_format(peer, space + ADDRESS_MAX));
+    facts.peer = facts.client;
+    if (memcmp(peer, &identity->ip, sizeof *peer) != 0)
+        facts.peer = tg_slice_of(space + ADDRESS_MAX, tg_ip_format(peer, space + ADDRESS_MAX));
     facts.scheme = identity->scheme;
     facts.host = received->authority.text;
     facts.port = port_text(space + 2 * ADDRESS_MAX, listener_port);
