@@ -1,0 +1,169 @@
+/* What the Lua library sees of C, by FFI: the part between the marks is handed to ffi.cdef by the build, so that both
+ * sides can't drift. Rules: a function called by FFI never calls into Lua and never raises; it answers with a code or
+ * a static text that says what is wrong, and Lua raises. Texts are borrowed until the next call: Lua copies them at
+ * once. Strings from Lua come with their length. Everything in the worker's thread.
+ *
+ * A handle of a script is a slot and its serial: when the exchange ends, the slot's serial changes, and the handle is
+ * dead. Slots live as long as their VM. */
+#ifndef TG_SCRIPT_ABI_H
+#define TG_SCRIPT_ABI_H
+
+#include <stdint.h>
+
+/* cdef begin */
+struct tg_abi_slot {
+    int32_t serial;
+    int32_t index;  /* of the VM's tables by slot; from 1 */
+    int32_t phase;  /* enum tg_abi_phase: which one runs */
+    int32_t length; /* of the text that the last call gave */
+};
+
+struct tg_abi_control {
+    struct tg_abi_slot *slot; /* of the coroutine that runs; NULL outside of requests */
+    int32_t length;
+};
+
+struct tg_abi_run {
+    int32_t serial;
+};
+
+enum tg_abi_phase {
+    TG_ABI_REQUEST,
+    TG_ABI_UPSTREAM_REQUEST,
+    TG_ABI_UPSTREAM_RESPONSE,
+    TG_ABI_RESPONSE,
+    TG_ABI_ERROR,
+    TG_ABI_LOG,
+    TG_ABI_NO_PHASE,
+};
+
+enum tg_abi_text {
+    TG_ABI_ID,
+    TG_ABI_METHOD,
+    TG_ABI_SCHEME,
+    TG_ABI_VERSION,
+    TG_ABI_HOST,
+    TG_ABI_PATH,
+    TG_ABI_RAW_PATH,
+    TG_ABI_URL,
+    TG_ABI_RAW_QUERY,
+    TG_ABI_UPGRADE,
+    TG_ABI_UPSTREAM,
+    TG_ABI_ROUTE,
+    TG_ABI_HALF_CLOSE,
+    TG_ABI_CLIENT_IP,
+    TG_ABI_PEER_IP,
+    TG_ABI_OUT_METHOD,
+    TG_ABI_OUT_HOST,
+    TG_ABI_OUT_PATH,
+    TG_ABI_OUT_RAW_QUERY,
+    TG_ABI_RESPONSE_VERSION,
+    TG_ABI_RESPONSE_FROM,
+    TG_ABI_RESPONSE_UPSTREAM,
+    TG_ABI_RESPONSE_PEER,
+    TG_ABI_ERROR_CODE,
+    TG_ABI_ERROR_DETAIL,
+};
+
+enum tg_abi_number {
+    TG_ABI_PORT,
+    TG_ABI_LENGTH,
+    TG_ABI_GENERATION,
+    TG_ABI_TIME_LEFT,
+    TG_ABI_BYTES_IN,
+    TG_ABI_BYTES_OUT,
+    TG_ABI_CLIENT_PORT,
+    TG_ABI_ATTEMPT,
+    TG_ABI_TIME_STARTED,
+    TG_ABI_TIME_TOTAL,
+    TG_ABI_TIME_QUEUE,
+    TG_ABI_TIME_CONNECT,
+    TG_ABI_TIME_FIRST_BYTE,
+    TG_ABI_TIME_SCRIPT,
+    TG_ABI_RESPONSE_STATUS,
+    TG_ABI_RESPONSE_LENGTH,
+    TG_ABI_ERROR_STATUS,
+};
+
+/* Whose header section. */
+enum tg_abi_section { TG_ABI_OF_REQUEST, TG_ABI_OF_OUT, TG_ABI_OF_RESPONSE };
+
+/* Properties. NULL and NaN: there is none. A setter answers what is wrong, or NULL. An assigned NULL text is nil. */
+const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field);
+double tg_abi_number(struct tg_abi_slot *slot, int32_t field);
+const char *tg_abi_set_text(struct tg_abi_slot *slot, int32_t field, const char *text, uint32_t length);
+const char *tg_abi_set_number(struct tg_abi_slot *slot, int32_t field, double value);
+int32_t tg_abi_has_response(struct tg_abi_slot *slot);
+/* req.ctx was made: it is dropped with the request. */
+void tg_abi_context_made(struct tg_abi_slot *slot);
+
+/* Header sections. A token of 0 means that the name decides. */
+int32_t tg_abi_header_token(const char *name, uint32_t length);
+const char *tg_abi_header(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name, uint32_t length);
+const char *tg_abi_header_write(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name,
+                                uint32_t length, const char *value, uint32_t value_length, int32_t add);
+int32_t tg_abi_header_remove(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name,
+                             uint32_t length);
+void tg_abi_header_clear(struct tg_abi_slot *slot, int32_t section);
+int32_t tg_abi_header_any(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name, uint32_t length,
+                          const char *value, uint32_t value_length);
+/* Goes over the lines: the position of the next one from `from` on with that name (length 0: any), or -1. */
+int32_t tg_abi_header_next(struct tg_abi_slot *slot, int32_t section, int32_t from, int32_t token, const char *name,
+                           uint32_t length);
+const char *tg_abi_header_line_name(struct tg_abi_slot *slot, int32_t section, int32_t position);
+const char *tg_abi_header_line_value(struct tg_abi_slot *slot, int32_t section, int32_t position);
+int32_t tg_abi_value_valid(const char *value, uint32_t length);
+int32_t tg_abi_name_valid(const char *name, uint32_t length);
+
+/* The query: pairs by position from 0. */
+const char *tg_abi_query_get(struct tg_abi_slot *slot, const char *name, uint32_t length);
+int32_t tg_abi_query_next(struct tg_abi_slot *slot, int32_t from, const char *name, uint32_t length);
+const char *tg_abi_query_name(struct tg_abi_slot *slot, int32_t position);
+const char *tg_abi_query_value(struct tg_abi_slot *slot, int32_t position);
+const char *tg_abi_query_add(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
+                             uint32_t value_length);
+/* Replaces the first pair of the name by this one and removes the others; adds it where there is none. */
+const char *tg_abi_query_set(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
+                             uint32_t value_length);
+const char *tg_abi_query_remove(struct tg_abi_slot *slot, const char *name, uint32_t length);
+
+const char *tg_abi_cookie(struct tg_abi_slot *slot, const char *name, uint32_t length);
+const char *tg_abi_param(struct tg_abi_slot *slot, const char *name, uint32_t length);
+const char *tg_abi_param_name(struct tg_abi_slot *slot, int32_t position);
+
+/* Answers are staged, then made, so that what is refused changes nothing. */
+const char *tg_abi_answer_begin(struct tg_abi_slot *slot);
+const char *tg_abi_answer_field(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
+                                uint32_t value_length);
+const char *tg_abi_answer(struct tg_abi_slot *slot, int32_t status, const char *body, uint32_t length,
+                          const char *content_type);
+const char *tg_abi_inform_begin(struct tg_abi_slot *slot);
+const char *tg_abi_inform(struct tg_abi_slot *slot, int32_t status);
+/* "" where no route has that name. A NULL name: match again. */
+const char *tg_abi_reroute(struct tg_abi_slot *slot, const char *name, uint32_t length);
+const char *tg_abi_response_header(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
+                                   uint32_t value_length, int32_t add);
+int32_t tg_abi_head_sent(struct tg_abi_slot *slot);
+void tg_abi_abort(struct tg_abi_slot *slot);
+
+/* The access log: value is JSON where `json`, else a string. */
+const char *tg_abi_log_member(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
+                              uint32_t value_length, int32_t json);
+void tg_abi_log_skip(struct tg_abi_slot *slot);
+
+/* Waiting: Lua registers what it waits for, then yields. 0: nothing that could wait is running. */
+int32_t tg_abi_wait(struct tg_abi_control *control, double seconds);
+int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, int32_t serial);
+
+/* The process. */
+double tg_abi_now(struct tg_abi_control *control);
+double tg_abi_clock(struct tg_abi_control *control);
+void tg_abi_block(double seconds);
+double tg_abi_random(void);
+uint32_t tg_abi_crc32(const char *text, uint32_t length);
+const char *tg_abi_uuid(struct tg_abi_control *control);
+int32_t tg_abi_log_wanted(int32_t level);
+void tg_abi_log(struct tg_abi_control *control, int32_t level, const char *text, uint32_t length);
+/* cdef end */
+
+#endif

@@ -1,0 +1,56 @@
+/* Coroutines of a VM: one for a phase, a task or `init`, on recycled Lua threads. A coroutine waits for a time, for
+ * tasks, or both; the worker's loop resumes it. The worker's thread. */
+#ifndef TG_SCRIPT_RUN_H
+#define TG_SCRIPT_RUN_H
+
+#include "script/vm.h"
+
+enum tg_run_kind { TG_RUN_FREE, TG_RUN_PHASE, TG_RUN_TASK, TG_RUN_INIT };
+enum tg_run_outcome { TG_RUN_DONE, TG_RUN_WAITING, TG_RUN_FAILED };
+
+struct tg_run {
+    struct tg_abi_run abi; /* first: tasks in Lua point to it */
+    enum tg_run_kind kind;
+    struct tg_vm *vm;
+    struct tg_run *next_free, *next;
+    lua_State *thread;        /* NULL: to be made */
+    int reference;            /* of the thread, in the registry */
+    struct tg_record *record; /* whose it is; NULL: of init */
+    uint32_t use;             /* the handler, for messages */
+    struct tg_list link;      /* a task: in its record's tasks */
+    struct tg_list watchers;  /* a task: struct tg_watch of who waits for it */
+    struct tg_list watching;  /* struct tg_watch of what it waits for */
+    struct tg_deadline timer;
+    bool timer_ready; /* initialised */
+    bool waiting;     /* it has said what it waits for, and yields next */
+    bool started;
+    int arguments;       /* of a task that hasn't started: on its stack, above the function */
+    struct tg_task step; /* starts the task, or resumes who waited for one */
+};
+
+/* A coroutine without function or arguments, or NULL when out of memory. */
+struct tg_run *tg_run_new(struct tg_vm *vm, enum tg_run_kind kind, struct tg_record *record);
+/* Runs the function on the thread's stack until it ends or waits. On FAILED the message is on the thread's stack. */
+enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments);
+/* Ends it, whatever it is doing: it is never resumed again, and who waits for it is told. A thread that has not ended
+ * in order is dropped. */
+void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome);
+/* Ends all tasks in the list. */
+void tg_run_free_tasks(struct tg_list *tasks);
+/* Writes the failure to the error log, with traceback, and counts it. `doing`: "the request phase". */
+void tg_run_report(struct tg_run *run, const char *doing);
+/* Appends the message of a failed run, with or without traceback. */
+void tg_run_describe(struct tg_run *run, bool traceback, struct tg_text *text);
+
+/* Continues what waited, once a run that is no task has been resumed by the loop (hooks.c, attach.c). */
+void tg_record_continue(struct tg_record *record, enum tg_run_outcome outcome);
+void tg_attach_continue(struct tg_vm *vm, enum tg_run_outcome outcome);
+
+/* spawn(task_main, task, f, ...): a C function of Lua's; gives the run as lightuserdata and its serial. */
+int tg_run_lua_spawn(lua_State *L);
+/* cancel(run, serial): ends a task that isn't over yet. */
+int tg_run_lua_cancel(lua_State *L);
+/* The address by which C knows its own yields from a script's. */
+void *tg_run_sentinel(void);
+
+#endif

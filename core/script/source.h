@@ -1,0 +1,86 @@
+/* What one load read and compiled: files, patterns, values of the environment, modules, bytecode. The loader's VM fills
+ * it; once sealed it never changes, any thread reads it, and every further VM of the generation gets exactly the same
+ * from it, never from the disk. For the files of script/ alone. */
+#ifndef TG_SCRIPT_SOURCE_H
+#define TG_SCRIPT_SOURCE_H
+
+#include <lua.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "script/script.h"
+
+struct tg_source_chunk {
+    struct tg_slice bytecode;
+    bool library; /* of tidegate itself: not sealed off */
+};
+
+/* A use of a handler, as the plan says. */
+struct tg_source_use {
+    struct tg_slice name, at;
+    uint32_t phases; /* bit mask of enum tg_phase */
+    bool must_run;
+};
+
+/* The uses of a route in the order of its chain; the last entry of the array is the one of requests without a route. */
+struct tg_source_order {
+    const uint16_t *uses;
+    size_t count;
+};
+
+struct tg_generation_source {
+    _Atomic uint32_t references;
+    struct tg_arena arena;
+    uint64_t generation;
+    uint32_t worker_count;
+    struct tg_slice folder;   /* of gateway.lua, with a slash at its end; may be empty */
+    struct tg_slice main;     /* the file's name within it */
+    struct tg_slice lua_path; /* may be empty */
+    double load_time;
+    bool sealed;
+    struct tg_map *chunks;  /* by chunk name */
+    struct tg_map *modules; /* by module name: chunk names; empty text: there is none */
+    struct tg_map *files;   /* by path: content as slices; at is NULL where it could not be read */
+    struct tg_map *globs;   /* by pattern: paths, each ended by a newline */
+    struct tg_map *values;  /* of the environment, by name; at is NULL where unset */
+    struct tg_source_entry *entries;
+    size_t entry_count, entry_capacity;
+    struct tg_slice declarations; /* config.serialise of the loader's plan */
+    const struct tg_source_use *uses;
+    size_t use_count;
+    const struct tg_source_order *orders;
+    struct tg_text scratch; /* while loading */
+};
+
+struct tg_generation_source *tg_source_new(const struct tg_script_load_options *options);
+
+/* Each is a C function of Lua's, with the source of the VM that calls it:
+ * module(name): chunk, whether it is the library's; or nil, what is wrong
+ * main(): chunk; or nil, message. config_file(path): the same
+ * read_file(path): text; or nil, message. glob(pattern): list. getenv(name): string or nil */
+int tg_source_lua_module(lua_State *L);
+int tg_source_lua_main(lua_State *L);
+int tg_source_lua_config_file(lua_State *L);
+int tg_source_lua_read_file(lua_State *L);
+int tg_source_lua_glob(lua_State *L);
+int tg_source_lua_getenv(lua_State *L);
+
+/* Pushes the compiled chunk of a file of the library, such as "tidegate/runtime/boot.lua"; or nil and a message. */
+int tg_source_push_library(lua_State *L, struct tg_generation_source *source, const char *name);
+/* An embedded file, or its replacement from lua_path; at is NULL where there is none. */
+struct tg_slice tg_source_embedded(struct tg_generation_source *source, const char *name);
+
+/* The declarations for ffi.cdef. */
+struct tg_slice tg_source_abi(void);
+
+/* source_file.c: reading, and the record of what was read. */
+/* Content of a file, in the arena; at is NULL and errno set where it can't be read. Counts to the generation. */
+struct tg_slice tg_source_read(struct tg_generation_source *source, struct tg_slice path);
+bool tg_source_note(struct tg_generation_source *source, enum tg_source_kind kind, struct tg_slice path,
+                    struct tg_slice content);
+/* `path` within the folder of gateway.lua, unless it is absolute; in the arena, with a NUL behind it. */
+struct tg_slice tg_source_path(struct tg_generation_source *source, struct tg_slice path);
+/* A slice kept in the arena, for a map. */
+struct tg_slice *tg_source_keep(struct tg_generation_source *source, struct tg_slice slice);
+
+#endif

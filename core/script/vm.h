@@ -1,0 +1,128 @@
+/* One VM: a Lua state of one generation in one worker, and what C keeps beside it: records of exchanges, coroutines.
+ * For the files of script/ alone. Built by a loader thread, then belongs to the worker's thread. */
+#ifndef TG_SCRIPT_VM_H
+#define TG_SCRIPT_VM_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "net/loop.h"
+#include "proxy/exchange.h"
+#include "script/abi.h"
+#include "script/script.h"
+#include "script/source.h"
+#include "script/vm_memory.h"
+
+struct tg_run;
+
+/* What script/ keeps of an exchange that entered Lua: exchange->script. Recycled, stable for the life of the VM. */
+struct tg_record {
+    struct tg_abi_slot slot; /* first: handles point to it */
+    struct tg_vm *vm;
+    struct tg_exchange *exchange; /* NULL while free */
+    struct tg_route *route;       /* whose chain is being walked: a handler may reroute */
+    struct tg_record *next_free;
+    struct tg_run *run; /* the coroutine of the phase that waits, or NULL */
+    struct tg_list tasks;
+    struct tg_list waiting_link; /* in vm->held_back while init runs */
+    struct tg_task abort_task;   /* req:abort() comes after the phase has returned */
+    enum tg_phase phase;
+    uint32_t position; /* the next handler of the phase's chain */
+    uint32_t reached;  /* the last use entered in the request phase, where `cut` */
+    bool cut;          /* the request chain ended early: later handlers see nothing of the exchange */
+    bool answered_now, rerouted_now, abort_wanted;
+    bool has_context;        /* req.ctx was touched */
+    uint64_t *ran;           /* bit set of uses that ran before a reroute; NULL: none */
+    struct tg_fields staged; /* fields of an answer being made */
+    struct tg_text log;      /* exchange->log_fields */
+    struct tg_text joined;   /* texts given to Lua that are made up */
+    char small[64];          /* the same, small ones */
+};
+
+/* How far `init` is. */
+enum tg_vm_state { TG_VM_LOADED, TG_VM_STARTING, TG_VM_READY, TG_VM_FAILED };
+
+struct tg_attach {
+    struct tg_run *run;
+    struct tg_deadline deadline;
+    struct tg_task begin;
+    uint32_t use; /* whose init is next */
+    double limit; /* seconds */
+    bool pending, timed_out;
+    void (*done)(void *context, bool ok, struct tg_slice error);
+    void *context;
+    struct tg_text error;
+    struct tg_list tasks; /* spawned by init */
+};
+
+struct tg_vm {
+    struct tg_abi_control control; /* first: FFI hands it back */
+    lua_State *L;
+    struct tg_vm_memory memory;
+    struct tg_generation_source *source;
+    struct tg_snapshot *snapshot;
+    struct tg_lease *lease; /* NULL until attached */
+    struct tg_worker *worker;
+    struct tg_loop *loop; /* the worker's; NULL until attached */
+    uint32_t worker_id;
+    enum tg_vm_state state;
+    int *entries;  /* [use * TG_PHASES + phase]: registry references of entry functions */
+    int *inits;    /* [use]: of init functions, LUA_NOREF: none */
+    int contexts;  /* registry reference: req.ctx by slot */
+    int task_main; /* of the function that runs a task */
+    struct tg_run *current;
+    struct tg_run *free_runs;
+    struct tg_run *all_runs;
+    struct tg_record **records;
+    uint32_t record_count;
+    struct tg_record *free_records;
+    struct tg_list held_back; /* records whose phase begins when init is done */
+    struct tg_attach attach;
+    struct tg_text scratch;
+    char uuid[40];
+    double hook_deadline; /* monotonic: a top level or init must be done by then; 0: no limit */
+    double hook_limit;    /* its length, for the message */
+    const char *hook_what;
+    const _Atomic bool *cancel;
+    bool timed; /* somebody reads exchange->times.script */
+};
+
+/* vm.c: a state with the library loaded and the top level run; false: error says why. */
+bool tg_vm_open(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
+/* Drops the Lua state. Runs and records stay, without coroutines. */
+void tg_vm_close(struct tg_vm *vm);
+struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapshot *snapshot, uint32_t worker_id);
+void tg_vm_destroy(struct tg_vm *vm);
+/* load.c: opens the VM, compares what it declares, prepares the uses. */
+bool tg_vm_build(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
+/* Resolves entry and init functions of all uses. */
+bool tg_vm_prepare_uses(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
+/* Runs without machine code and with a limit, or normally again. */
+void tg_vm_set_limit(struct tg_vm *vm, double seconds, const char *what);
+void tg_vm_clear_limit(struct tg_vm *vm);
+/* A protected call of the function on the stack of vm->L with `arguments`; false: error holds the message. */
+bool tg_vm_call(struct tg_vm *vm, int arguments, int results, struct tg_text *error)
+    __attribute__((warn_unused_result));
+/* The VM that a state belongs to. */
+struct tg_vm *tg_vm_of(lua_State *L);
+/* Collector steps where the VM is over half its cap. */
+void tg_vm_collect(struct tg_vm *vm);
+
+/* record.c */
+/* The record of an exchange, made when it first enters Lua; NULL when out of memory. */
+struct tg_record *tg_record_of(struct tg_vm *vm, struct tg_exchange *exchange);
+void tg_record_end(struct tg_record *record);
+/* Ends what of it waits. */
+void tg_record_release(struct tg_record *record);
+void tg_record_free(struct tg_record *record);
+/* abi_headers.c: why a field isn't a script's to set; NULL where it is. */
+const char *tg_abi_guard(int32_t token, bool upgrade_allowed);
+/* hooks.c: starts the phases that came while init was running. */
+void tg_record_begin_held_back(struct tg_vm *vm);
+
+static inline struct tg_record *tg_record_of_slot(struct tg_abi_slot *slot)
+{
+    return (struct tg_record *)slot;
+}
+
+#endif

@@ -1,0 +1,212 @@
+--- Methods of a request that decide: answers, redirects, another route, fields and cookies of the answer to come.
+
+local ffi = require "ffi"
+local handles = require "tidegate.runtime.handles"
+local headers = require "tidegate.runtime.headers"
+local json = require "tidegate.json"
+local raise = require "tidegate.runtime.raise"
+
+local C, string_of = ffi.C, ffi.string
+local type, tostring, floor = type, tostring, math.floor
+local slot_of = handles.slot
+
+local NO_PHASE, REQUEST, RESPONSE = C.TG_ABI_NO_PHASE, C.TG_ABI_REQUEST, C.TG_ABI_RESPONSE
+
+local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+local answers = {}
+
+local function check_status(what, status, least, most)
+  if type(status) ~= "number" or status ~= floor(status) or status < least or status > most then
+    raise(("%s: a status from %d to %d expected, got %s"):format(what, least, most, tostring(status)))
+  end
+end
+
+local function check(what, problem)
+  if problem ~= nil then raise(what .. ": " .. string_of(problem)) end
+end
+
+local function begin(self, what)
+  local slot = slot_of(self)
+  if slot.phase == NO_PHASE then raise(what .. ": no phase is running, whose answer it could be") end
+  check(what, C.tg_abi_answer_begin(slot))
+  return slot
+end
+
+local function stage_all(slot, what, given)
+  headers.each_given(what, given, function(name, value)
+    local problem = C.tg_abi_answer_field(slot, name, #name, value, #value)
+    if problem ~= nil then raise(("%s: header %q: %s"):format(what, name, string_of(problem))) end
+  end)
+end
+
+-- The body as a string, and its type where the headers don't say one.
+local function body_of(body)
+  local kind = type(body)
+  if kind == "string" then return body, TEXT end
+  if kind == "nil" then return "", nil end
+  if kind == "table" then
+    local good, text = pcall(json.encode, body)
+    if not good then raise("req:respond: " .. tostring(text):gsub("^.-: ", "", 1)) end
+    return text, JSON
+  end
+  if kind == "function" then
+    raise "req:respond: a function as body is not available in this version of tidegate"
+  end
+  raise("req:respond: a string or a table (JSON) expected as body, got a " .. kind)
+end
+
+---Decides the answer: a status, a body (text, or a table that becomes JSON), headers. The rest of the function still
+---runs; the chain ends when it returns.
+---@param status integer
+---@param body string|table|nil
+---@param given table<string, string|number|string[]>?
+---@return boolean true
+function answers:respond(status, body, given)
+  local slot = begin(self, "req:respond")
+  check_status("req:respond", status, 200, 599)
+  local text, content_type = body_of(body)
+  if given ~= nil then stage_all(slot, "req:respond", given) end
+  check("req:respond", C.tg_abi_answer(slot, status, text, #text, content_type))
+  return true
+end
+
+local REDIRECTS = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+---Answers with a redirect.
+---@param location string
+---@param status integer?  302
+---@return boolean true
+function answers:redirect(location, status)
+  local slot = begin(self, "req:redirect")
+  status = status or 302
+  if not REDIRECTS[status] then
+    raise("req:redirect: a status of 301, 302, 303, 307 or 308 expected, got " .. tostring(status))
+  end
+  if type(location) ~= "string" or location == "" then
+    raise("req:redirect: a location expected, got " .. (location == "" and "an empty one" or type(location)))
+  end
+  check("req:redirect", C.tg_abi_answer_field(slot, "location", 8, location, #location))
+  check("req:redirect", C.tg_abi_answer(slot, status, "", 0, nil))
+  return true
+end
+
+---Starts the chain again with another route, without the handlers that have run; without a name it is matched again.
+---@param name string?
+---@return boolean true
+function answers:reroute(name)
+  local slot = slot_of(self)
+  if slot.phase ~= REQUEST then raise "req:reroute works in the request phase only" end
+  if name ~= nil and type(name) ~= "string" then
+    raise("req:reroute: the name of a route expected, got a " .. type(name))
+  end
+  local problem = C.tg_abi_reroute(slot, name, name and #name or 0)
+  if problem == nil then return true end
+  local text = string_of(problem)
+  raise("req:reroute: " .. (text == "" and ("unknown route %q"):format(name) or text))
+end
+
+local function check_pending(slot, what)
+  if C.tg_abi_head_sent(slot) ~= 0 then raise(what .. ": the response has begun") end
+  if slot.phase == RESPONSE then raise(what .. ": too late in the response phase: use res.headers") end
+end
+
+local function pending(slot, what, name, value, add)
+  local problem = C.tg_abi_response_header(slot, name, #name, value, #value, add)
+  if problem ~= nil then raise(("%s: header %q: %s"):format(what, name, string_of(problem))) end
+end
+
+---Sets a header of the answer to come, whoever makes it.
+---@param name string
+---@param value string|number|string[]
+function answers:set_response_header(name, value)
+  local slot = slot_of(self)
+  check_pending(slot, "req:set_response_header")
+  if type(name) ~= "string" then
+    raise("req:set_response_header: the name of a header expected, got a " .. type(name))
+  end
+  if type(value) == "string" then
+    if name:lower() == "set-cookie" then raise "req:set_response_header: cookies are set by req:set_cookie" end
+    return pending(slot, "req:set_response_header", name, value, 0)
+  end
+  local add = 0
+  headers.each_given("req:set_response_header", { [name] = value == nil and {} or value }, function(_, text)
+    pending(slot, "req:set_response_header", name, text, add)
+    add = 1
+  end)
+end
+
+local SAME_SITE = { lax = "Lax", strict = "Strict", none = "None" }
+
+local OPTIONS = { max_age = "number", path = "string", domain = "string", secure = "boolean", http_only = "boolean",
+  same_site = "string" }
+
+local function check_cookie_options(options)
+  if type(options) ~= "table" then raise("req:set_cookie: a table of options expected, got a " .. type(options)) end
+  for name, value in pairs(options) do
+    local kind = OPTIONS[name]
+    if not kind then raise(("req:set_cookie: unknown option %q"):format(tostring(name))) end
+    if type(value) ~= kind then
+      raise(("req:set_cookie: %s: a %s expected, got a %s"):format(name, kind, type(value)))
+    end
+    if kind == "string" and value:find "[%c;,%s\127-\255]" then
+      raise(("req:set_cookie: %s: %q has a byte that an attribute can't have"):format(name, value))
+    end
+  end
+  if options.same_site and not SAME_SITE[options.same_site] then
+    raise(('req:set_cookie: same_site: "lax", "strict" or "none" expected, got %q'):format(options.same_site))
+  end
+  if options.max_age and (options.max_age ~= floor(options.max_age) or math.abs(options.max_age) > 2 ^ 53) then
+    raise "req:set_cookie: max_age: whole seconds expected"
+  end
+end
+
+local NO_OPTIONS = {}
+
+---Sets a cookie with the answer, whoever makes it.
+---@param name string
+---@param value string
+---@param options { max_age: integer?, path: string?, domain: string?, secure: boolean?, http_only: boolean?,
+---same_site: "lax"|"strict"|"none"|nil }?
+function answers:set_cookie(name, value, options)
+  local slot = slot_of(self)
+  check_pending(slot, "req:set_cookie")
+  if type(name) ~= "string" or C.tg_abi_name_valid(name, #name) == 0 then
+    raise("req:set_cookie: the name of a cookie expected, got " .. tostring(name))
+  end
+  if type(value) == "number" then value = tostring(value) end
+  if type(value) ~= "string" or value:find "[^%w!#$%%&'()*+%-./:<=>?@%[%]^_`{|}~]" then
+    raise "req:set_cookie: the value has a byte that a cookie can't have: encode it (tg.uri.encode)"
+  end
+  options = options == nil and NO_OPTIONS or options
+  if options ~= NO_OPTIONS then check_cookie_options(options) end
+  local secure = options.secure
+  if secure == nil then secure = self.scheme == "https" end
+  local same_site = options.same_site or "lax"
+  if same_site == "none" and not secure then raise 'req:set_cookie: same_site = "none" needs secure = true' end
+  local text = name .. "=" .. value .. "; Path=" .. (options.path or "/")
+  if options.domain then text = text .. "; Domain=" .. options.domain end
+  if options.max_age then text = text .. ("; Max-Age=%d"):format(options.max_age) end
+  if secure then text = text .. "; Secure" end
+  if options.http_only ~= false then text = text .. "; HttpOnly" end
+  pending(slot, "req:set_cookie", "set-cookie", text .. "; SameSite=" .. SAME_SITE[same_site], 1)
+end
+
+---Sends an interim response now, such as 103.
+---@param status integer
+---@param given table<string, string|number|string[]>?
+function answers:inform(status, given)
+  local slot = slot_of(self)
+  check_status("req:inform", status, 100, 199)
+  if status == 101 then raise "req:inform: 101 comes from the upstream" end
+  check("req:inform", C.tg_abi_inform_begin(slot))
+  if given ~= nil then stage_all(slot, "req:inform", given) end
+  check("req:inform", C.tg_abi_inform(slot, status))
+end
+
+---Breaks the request off without an answer.
+function answers:abort()
+  C.tg_abi_abort(slot_of(self))
+end
+
+return answers

@@ -1,0 +1,110 @@
+--- The first file of the library that runs in a VM, called by C (core/script/vm.c) with the table `core`:
+--
+--   module(name)          chunk of that module, and whether it is the library's; or nil, what is wrong
+--   main()                chunk of the main file; config_file(path): of an included one; or nil, message
+--   read_file(path), glob(pattern), getenv(name)   of this generation
+--   spawn(main, task, f, ...)   starts a task: pointer and serial; cancel(pointer, serial)
+--   abi                   declarations for ffi.cdef
+--   control, sentinel     pointers: of this VM, and what a coroutine yields when it waits
+--   cjson                 loader of that module
+--   folder, version, generation, worker_id, worker_count
+--
+-- It makes `require`, the table `tidegate.host` and the sandbox of scripts, and returns what C calls.
+
+local core = ...
+
+local ffi = require "ffi"
+local jit = require "jit"
+
+jit.opt.start("maxtrace=8000", "maxmcode=8192")
+ffi.cdef(core.abi)
+package.preload["tidegate.core"] = function() return core end
+package.preload.cjson = core.cjson
+
+local system_require, preload, loaded = require, package.preload, package.loaded
+local host = { phase = "load" }
+local loading = {}
+local sandbox
+
+preload["tidegate.host"] = function() return host end
+
+local function load_module(name, level)
+  if loading[name] then error(("module '%s' requires itself"):format(name), level + 1) end
+  if host.phase == "run" then
+    error(("module '%s' was not loaded at load: require it at the top level of a file"):format(name), level + 1)
+  end
+  local chunk, library = core.module(name)
+  if not chunk then
+    -- A syntax error says its own place; a module that isn't there has that of the require.
+    error(library, library:find "^module '" and level + 1 or 0)
+  end
+  if not library then sandbox.enclose(chunk) end
+  loading[name] = true
+  local value = chunk(name)
+  loading[name] = nil
+  if loaded[name] == nil then loaded[name] = value == nil and true or value end
+  return loaded[name]
+end
+
+---Finds a module for the library or, at that level, for a script.
+local function require(name, level)
+  if type(name) ~= "string" then error("require: the name of a module expected, got a " .. type(name), 2) end
+  local value = loaded[name]
+  if value ~= nil then return value end
+  if preload[name] then return system_require(name) end
+  return load_module(name, (level or 1) + 1)
+end
+
+_G.require = function(name) return (require(name, 2)) end
+
+require "tidegate.runtime.host"(host, core)
+sandbox = require "tidegate.runtime.sandbox"
+sandbox.require = require
+
+function host.load_file(path)
+  local chunk, message = core.config_file(path)
+  if not chunk then return nil, message end
+  return sandbox.enclose(chunk)
+end
+
+local entries = require "tidegate.runtime.entries"
+local config
+
+local boot = {
+  contexts = require "tidegate.runtime.request".contexts,
+  task_main = require "tidegate.runtime.tasks".main,
+}
+
+---Runs the main file. Gives the plan and its text.
+function boot.top_level()
+  config = require "tidegate.config"
+  local chunk, message = core.main()
+  if not chunk then error(message, 0) end
+  sandbox.enclose(chunk)()
+  local plan = config.finish()
+  return plan, config.serialise(plan)
+end
+
+function boot.difference(text, other)
+  return config.difference(text, other)
+end
+
+---The function that C resumes for a use of a handler in a phase.
+function boot.entry(number, phase)
+  local use = config.use(number)
+  return entries.make(phase, use.handler[phase], use.options)
+end
+
+---The function that runs the `init` of a use, or nil.
+function boot.init(number)
+  local use = config.use(number)
+  local init, options = use.handler.init, use.options
+  if init then return function() init(options) end end
+end
+
+---From here on phases run.
+function boot.seal()
+  host.phase = "run"
+end
+
+return boot

@@ -1,0 +1,48 @@
+--- The functions that C resumes: one for each use of a handler in a phase. Each is made from text, so that it has
+--- traces of its own: through one function for all, a call costs the more the more handlers there are.
+
+local core = require "tidegate.core"
+local ffi = require "ffi"
+local objects = require "tidegate.runtime.response"
+local request = require "tidegate.runtime.request"
+
+local control = ffi.cast("struct tg_abi_control *", core.control)
+
+-- The handle of a request is made when it first enters Lua and kept for its later phases.
+local TEXT = [[
+local control, requests, new_request, new_object, has_response, handler, o = ...
+return function()
+  local slot = control.slot
+  local index, serial = slot.index, slot.serial
+  local req = requests[index]
+  if req == nil or req.__serial ~= serial then
+    req = new_request(slot, serial)
+    requests[index] = req
+  end
+  return handler(req, %so)
+end
+]]
+
+local OBJECT = "new_object(slot, serial), "
+
+local ARGUMENTS = {
+  request = "", upstream_request = OBJECT, upstream_response = OBJECT, response = OBJECT, error = OBJECT,
+  log = "has_response(slot) ~= 0 and new_object(slot, serial) or nil, ",
+}
+
+local OBJECTS = {
+  upstream_request = objects.out, upstream_response = objects.response, response = objects.response,
+  error = objects.err, log = objects.response,
+}
+
+local requests = {}
+
+local entries = {}
+
+function entries.make(phase, handler, options)
+  local text = TEXT:format(ARGUMENTS[phase])
+  return assert(load(text, "=tidegate/runtime/entry"))(control, requests, request.new, OBJECTS[phase],
+    ffi.C.tg_abi_has_response, handler, options)
+end
+
+return entries
