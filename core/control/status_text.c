@@ -1,0 +1,126 @@
+#include "control/status_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static long long number(const json_t *object, const char *member)
+{
+    return (long long)json_integer_value(json_object_get(object, member));
+}
+
+/* Empty where it is null or absent. */
+static const char *text(const json_t *object, const char *member)
+{
+    const char *value = json_string_value(json_object_get(object, member));
+    return value ? value : "";
+}
+
+static void add_count(struct tg_text *line, const json_t *held, const char *member, const char *one, const char *many)
+{
+    long long count = number(held, member);
+    if (count > 0)
+        tg_text_appendf(line, "%s%lld %s", line->length > 0 ? ", " : "", count, count == 1 ? one : many);
+}
+
+static void print_held(const json_t *generation)
+{
+    const json_t *held = json_object_get(generation, "held_by");
+    struct tg_text line;
+    tg_text_init(&line);
+    add_count(&line, held, "requests", "request", "requests");
+    add_count(&line, held, "streams", "streamed response", "streamed responses");
+    add_count(&line, held, "tunnels", "tunnel", "tunnels");
+    add_count(&line, held, "logs", "log phase", "log phases");
+    if (line.length > 0)
+        printf("    held by %s\n", line.at);
+    tg_text_deinit(&line);
+}
+
+static void print_files(const json_t *generation)
+{
+    size_t index;
+    const json_t *file, *files = json_object_get(generation, "files");
+    json_array_foreach(files, index, file) printf("    %.12s  %s\n", text(file, "sha256"), text(file, "path"));
+}
+
+static void print_generation(const json_t *generation, bool files)
+{
+    const char *name = text(generation, "name"), *note = text(generation, "note");
+    printf("  %lld  %-8s  %s%s%s%s%s\n", number(generation, "generation"), text(generation, "state"),
+           text(generation, "loaded_at"), *name ? "  " : "", name, *note ? ": " : "", note);
+    print_held(generation);
+    if (files)
+        print_files(generation);
+}
+
+static void print_list(const json_t *list, bool files)
+{
+    size_t index;
+    const json_t *generation;
+    json_array_foreach(list, index, generation) print_generation(generation, files);
+}
+
+void tg_print_generations(const json_t *reply)
+{
+    printf("generations (number, state, loaded at, name: note)\n");
+    print_list(json_object_get(reply, "kept"), true);
+    print_list(json_object_get(reply, "generations"), true);
+}
+
+static void print_listeners(const json_t *reply)
+{
+    size_t index;
+    const json_t *listener, *listeners = json_object_get(reply, "listeners");
+    json_array_foreach(listeners, index, listener) printf("  listens on %s\n", json_string_value(listener));
+}
+
+static void print_workers(const json_t *reply)
+{
+    size_t index;
+    const json_t *worker, *workers = json_object_get(reply, "workers");
+    printf("workers\n");
+    json_array_foreach(workers, index, worker)
+    {
+        printf("  %lld  %lld connections", number(worker, "worker"), number(worker, "connections"));
+        if (json_is_true(json_object_get(worker, "answers")))
+            printf(", %lld requests\n", number(worker, "requests"));
+        else
+            printf(", doesn't answer: a script keeps it busy\n");
+    }
+}
+
+static void print_upstreams(const json_t *reply)
+{
+    size_t index;
+    const json_t *peer, *peers = json_object_get(reply, "upstreams");
+    printf("upstreams\n");
+    json_array_foreach(peers, index, peer)
+        printf("  %s  %lld active, %lld idle\n", text(peer, "peer"), number(peer, "active"), number(peer, "idle"));
+}
+
+static void print_members(const char *title, const json_t *object, const char *unit)
+{
+    const char *key;
+    json_t *value;
+    printf("%s\n", title);
+    json_object_foreach((json_t *)object, key, value)
+        printf("  %-28s %lld%s\n", key, (long long)json_integer_value(value), unit);
+}
+
+void tg_print_status(const json_t *reply)
+{
+    double uptime = json_real_value(json_object_get(reply, "uptime"));
+    bool stopping = json_is_true(json_object_get(reply, "stopping"));
+    printf("tidegate %s, process %lld, up %.0f s%s\n", text(reply, "version"), number(reply, "pid"), uptime,
+           stopping ? ", stopping" : "");
+    print_listeners(reply);
+    printf("generations\n");
+    print_list(json_object_get(reply, "generations"), false);
+    print_workers(reply);
+    print_upstreams(reply);
+    print_members("memory", json_object_get(reply, "memory"), " bytes");
+    print_members("counters", json_object_get(reply, "counters"), "");
+    printf("log lines dropped: %lld\n", number(reply, "log_lines_dropped"));
+}
