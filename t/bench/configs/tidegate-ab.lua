@@ -14,7 +14,7 @@ function ab.response(req, res)
   res.headers["x-arm"] = req.upstream
 end
 
-tg.settings { workers = 1, access_log = { off = true } }
+tg.settings { workers = 1, access_log = false }
 tg.listen "@LISTEN@"
 tg.upstream "a" { "@ORIGIN_A@" }
 tg.upstream "b" { "@ORIGIN_B@" }
