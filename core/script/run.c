@@ -218,12 +218,13 @@ static int describe(lua_State *L)
 {
     struct description *description = lua_touserdata(L, 1);
     lua_State *thread = description->run->thread;
+    lua_Debug frame;
     const char *message = lua_type(thread, -1) == LUA_TSTRING
                               ? lua_tostring(thread, -1)
                               : lua_pushfstring(L, "(the error is a %s)", luaL_typename(thread, -1));
-    if (description->traceback) {
+    if (description->traceback && lua_getstack(thread, 0, &frame)) {
         luaL_traceback(L, thread, message, 0);
-        message = lua_tostring(L, -1);
+        message = luaL_gsub(L, lua_tostring(L, -1), "\t", "  ");
     }
     tg_text_append(description->text, tg_slice_from_string(message));
     return 0;
