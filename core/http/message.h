@@ -44,6 +44,12 @@ struct tg_request_head {
     struct tg_slice upgrade; /* the one protocol asked for, lower case, or empty */
 };
 
+/* A body of length 0 is none. */
+static inline bool tg_request_has_body(const struct tg_request_head *head)
+{
+    return head->framing == TG_FRAMING_CHUNKED || (head->framing == TG_FRAMING_LENGTH && head->content_length > 0);
+}
+
 struct tg_response_head {
     uint16_t status; /* 100 to 599 */
     enum tg_version version;

@@ -199,11 +199,15 @@ static void heed_client(struct tg_exchange *exchange)
     if (exchange->state >= TG_EXCHANGE_LOG)
         return;
     if (exchange->client_left) {
+        enum tg_reason why = exchange->end_reason;
         tg_exchange_break_off(exchange, TG_REASON_CLIENT_LEFT);
+        exchange->end_reason = why ? why : TG_REASON_CLIENT_LEFT;
         return;
     }
     struct tg_problem problem = exchange->client_problem;
-    if (problem.status) {
+    bool answering_an_error = exchange->error.status && !exchange->head_sent;
+    if (problem.status && !answering_an_error) {
+        exchange->request_pipe.failed = true;
         exchange->client_problem = (struct tg_problem){ 0 };
         const char *code = problem.status == 413 ? "too_large" : problem.status == 408 ? "timeout" : "bad_request";
         tg_exchange_cancel_phase(exchange);
@@ -211,14 +215,34 @@ static void heed_client(struct tg_exchange *exchange)
     }
 }
 
+static void heed_time(struct tg_exchange *exchange)
+{
+    bool total = exchange->total_over;
+    if (exchange->state >= TG_EXCHANGE_LOG || (!total && !exchange->wait_over))
+        return;
+    exchange->total_over = exchange->wait_over = false;
+    exchange->total_at = exchange->wait_until = INFINITY;
+    if (exchange->head_sent) {
+        tg_exchange_break_off(exchange, TG_REASON_TIMEOUT);
+        return;
+    }
+    tg_exchange_cancel_phase(exchange);
+    tg_exchange_drop_upstream(exchange, TG_REASON_TIMEOUT);
+    tg_exchange_fail(exchange, 504, "timeout",
+                     total ? "the total time of the request is over" : "upstream was silent for too long");
+}
+
 static void exchange_step(struct tg_task *task)
 {
     struct tg_exchange *exchange = TG_CONTAINER_OF(task, struct tg_exchange, step);
     heed_client(exchange);
+    heed_time(exchange);
     while (exchange->state != TG_EXCHANGE_OVER && states[exchange->state](exchange))
         ;
     if (exchange->state == TG_EXCHANGE_OVER)
         tg_exchange_close(exchange);
+    else if (exchange->state < TG_EXCHANGE_LOG)
+        tg_exchange_hold_givers_back(exchange);
 }
 
 static void pin(struct tg_exchange *exchange, struct tg_lease *lease)
@@ -284,7 +308,7 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
     if (!exchange)
         return NULL;
     identify_client(exchange, peer, listener, listener_port);
-    exchange->request_pipe.ended = exchange->client_request_ended = head->framing == TG_FRAMING_NONE;
+    exchange->request_pipe.ended = exchange->client_request_ended = !tg_request_has_body(head);
     tg_exchange_match_route(exchange);
     const struct tg_route *route = exchange->route;
     double total = narrower(route->timeouts.total, exchange->group ? exchange->group->timeouts.total : INFINITY);
@@ -322,25 +346,15 @@ void tg_exchange_set_time_left(struct tg_exchange *exchange, double seconds)
         tg_deadline_set(exchange->client_side->deadline, fmin(exchange->total_at, exchange->client_side->deadline->at));
 }
 
-static void overdue(struct tg_exchange *exchange, double now)
-{
-    bool total = now >= exchange->total_at;
-    exchange->total_at = exchange->wait_until = INFINITY;
-    const char *detail = total ? "the total time of the request is over" : "upstream was silent for too long";
-    if (exchange->state == TG_EXCHANGE_TUNNEL) {
-        tg_exchange_break_off(exchange, TG_REASON_TIMEOUT);
-    } else {
-        tg_exchange_cancel_phase(exchange);
-        tg_exchange_drop_upstream(exchange, TG_REASON_TIMEOUT);
-        tg_exchange_fail(exchange, 504, "timeout", detail);
-    }
-    tg_exchange_wake(exchange);
-}
-
 double tg_exchange_tick(struct tg_exchange *exchange)
 {
     double now = tg_loop_now(exchange->worker->loop);
-    if (exchange->state < TG_EXCHANGE_LOG && (now >= exchange->total_at || now >= exchange->wait_until))
-        overdue(exchange, now);
-    return fmin(exchange->total_at, exchange->wait_until);
+    double next = fmin(exchange->total_at, exchange->wait_until);
+    if (exchange->state >= TG_EXCHANGE_LOG || now < next)
+        return next;
+    exchange->total_over = now >= exchange->total_at;
+    exchange->wait_over = now >= exchange->wait_until;
+    exchange->total_at = exchange->wait_until = INFINITY;
+    tg_exchange_wake(exchange);
+    return INFINITY;
 }

@@ -103,6 +103,7 @@ struct tg_exchange {
 
     /* What has happened since the last step. */
     bool client_left, client_request_ended;
+    bool total_over, wait_over;         /* total_at, wait_until have passed */
     struct tg_problem client_problem;   /* status 0: none */
     struct tg_upstream_side *connected; /* the connector's answer */
     void *connecting;                   /* what the connector has under way for this exchange; the connector's */

@@ -97,6 +97,8 @@ static bool load_answer_body(struct tg_exchange *exchange)
     head->content_length = tg_buffer_queue_length(&exchange->answer_body);
     head->has_content_length = head->status != 204 && head->status != 304;
     head->framing = TG_FRAMING_LENGTH;
+    tg_buffer_queue_clear(&exchange->response_pipe.waiting);
+    exchange->response_pipe.failed = false;
     exchange->response_pipe.ended = true;
     return tg_buffer_queue_move(&exchange->response_pipe.waiting, &exchange->answer_body);
 }
@@ -111,9 +113,9 @@ static void count_response(struct tg_exchange *exchange)
 static void begin_tunnel(struct tg_exchange *exchange)
 {
     exchange->state = TG_EXCHANGE_TUNNEL;
-    /* What was the end of a request without a body is now the beginning of a stream. */
+    /* What was the end of a request without a body is now the beginning of a stream. Upstream's direction had no end
+     * yet, unless upstream has ended it right behind the 101 [U03]. */
     exchange->request_pipe.ended = exchange->request_taken = false;
-    exchange->response_pipe.ended = exchange->response_taken = exchange->upstream_ended = false;
     tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_TUNNELS_OPEN, 1);
     exchange->body_wanted = true;
     exchange->client_side->ops->become_tunnel(exchange->client_side);

@@ -46,7 +46,7 @@ void tg_exchange_connect(struct tg_exchange *exchange, bool fresh)
 {
     struct tg_connector *connector = exchange->worker->connector;
     double timeout = tg_exchange_timeout(exchange->route->timeouts.connect, exchange->group->timeouts.connect);
-    bool careful = !tg_method_idempotent(exchange->request.method);
+    bool careful = !tg_method_idempotent(exchange->request.method) || tg_request_has_body(&exchange->request);
     exchange->connect_failed = TG_REASON_NONE;
     exchange->times.connect_started = tg_loop_now(exchange->worker->loop);
     exchange->state = TG_EXCHANGE_CONNECTING;
@@ -78,7 +78,7 @@ void tg_exchange_send_request(struct tg_exchange *exchange)
     bool end = exchange->request_pipe.ended && tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0 &&
                !exchange->has_request_trailers;
     exchange->request_sent = true;
-    exchange->request_taken = end && exchange->request.framing == TG_FRAMING_NONE;
+    exchange->request_taken = end && !tg_request_has_body(&exchange->request);
     side->ops->send_head(side, &exchange->outgoing, exchange->route->raw_path, exchange->request_taken);
     if (exchange->request_taken || exchange->request.expect_continue)
         tg_exchange_wait_for_upstream(

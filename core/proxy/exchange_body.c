@@ -48,14 +48,19 @@ static bool below_low_mark(const struct tg_body_pipe *pipe)
 void tg_exchange_from_client_body(struct tg_exchange *exchange, struct tg_buffer piece)
 {
     exchange->bytes_in += piece.length;
+    if (exchange->request_pipe.failed) { /* answered already */
+        tg_buffer_unref(piece);
+        return;
+    }
     if (exchange->state != TG_EXCHANGE_TUNNEL && exchange->bytes_in > exchange->route->body_limit) {
         exchange->client_problem = (struct tg_problem){ 413, "the body is larger than the limit" };
+        exchange->request_pipe.failed = true;
         tg_buffer_unref(piece);
     } else {
         put(exchange, &exchange->request_pipe, piece);
+        if (exchange->request_pipe.failed)
+            exchange->client_problem = (struct tg_problem){ 503, "out of memory for the request body" };
     }
-    if (exchange->request_pipe.failed)
-        exchange->client_problem = (struct tg_problem){ 503, "out of memory for the request body" };
     tg_exchange_wake(exchange);
 }
 
@@ -128,8 +133,14 @@ static void upstream_spoke(struct tg_exchange *exchange)
     tg_exchange_wait_for_upstream(exchange, seconds);
 }
 
+/* Nothing of the body has come, since the client waits for upstream's word. */
+static bool continue_is_awaited(const struct tg_exchange *exchange)
+{
+    return exchange->request.expect_continue && exchange->request_pipe.passed == 0;
+}
+
 /* Upstream owes nothing while it takes the body as fast as it comes; it owes progress while bytes wait for it, and an
- * answer once it has everything. */
+ * answer once it has everything, or while the client waits to be told to go on. */
 static void watch_request_progress(struct tg_exchange *exchange, bool taken)
 {
     if (exchange->state != TG_EXCHANGE_AWAITING_HEAD)
@@ -137,6 +148,8 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
     const struct tg_timeouts *route = &exchange->route->timeouts, *group = &exchange->group->timeouts;
     if (exchange->request_taken)
         tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->first_byte, group->first_byte));
+    else if (continue_is_awaited(exchange))
+        return;
     else if (tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0)
         exchange->wait_until = INFINITY;
     else if (taken || exchange->wait_until == INFINITY)
@@ -175,13 +188,18 @@ void tg_exchange_pump_request(struct tg_exchange *exchange)
         side->ops->body_ready(side);
     if (!exchange->request_taken)
         watch_request_progress(exchange, false);
+}
+
+static void hold_client_back(struct tg_exchange *exchange)
+{
+    struct tg_body_pipe *pipe = &exchange->request_pipe;
     struct tg_client_side *client = exchange->client_side;
     if (!client || !exchange->body_wanted)
         return;
-    if (!pipe->giver_paused && above_high_mark(pipe)) {
+    if (!pipe->giver_paused && (pipe->failed || above_high_mark(pipe))) {
         pipe->giver_paused = true;
         client->ops->pause_body(client);
-    } else if (pipe->giver_paused && below_low_mark(pipe)) {
+    } else if (pipe->giver_paused && !pipe->failed && below_low_mark(pipe)) {
         pipe->giver_paused = false;
         client->ops->resume_body(client);
     }
@@ -210,6 +228,11 @@ void tg_exchange_pump_response(struct tg_exchange *exchange)
     struct tg_client_side *client = exchange->client_side;
     if (client && !exchange->response_taken && (tg_buffer_queue_length(&pipe->waiting) > 0 || pipe->ended))
         client->ops->body_ready(client);
+}
+
+void tg_exchange_hold_givers_back(struct tg_exchange *exchange)
+{
+    hold_client_back(exchange);
     hold_upstream_back(exchange);
 }
 

@@ -31,6 +31,9 @@ void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reas
 /* exchange_body.c */
 void tg_exchange_pump_request(struct tg_exchange *exchange);
 void tg_exchange_pump_response(struct tg_exchange *exchange);
+/* Back-pressure, in every state: pauses whoever gives faster than the other side, or a waiting handler, lets it pass,
+ * and lets it go on. */
+void tg_exchange_hold_givers_back(struct tg_exchange *exchange);
 /* Puts back what was sent, for a new attempt. */
 bool tg_exchange_rewind_request(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 void tg_exchange_forget_replay(struct tg_exchange *exchange);

@@ -44,7 +44,9 @@ static struct fixture {
     struct tg_connector connector;
     struct tg_upstream_side upstream;
     bool refuse, reused, upstream_reset, upstream_detached, canceled, fresh_asked, never_connects, upstream_paused;
+    bool upstream_held; /* told to pause */
     int acquired, heads_sent;
+    bool expect_continue; /* in the request */
     struct tg_buffer_queue sent;
     bool sent_end;
 
@@ -142,7 +144,19 @@ static void upstream_body_ready(struct tg_upstream_side *side)
     f->sent_end = end;
 }
 
-static void upstream_nothing(struct tg_upstream_side *side)
+static void upstream_pause(struct tg_upstream_side *side)
+{
+    (void)side;
+    f->upstream_held = true;
+}
+
+static void upstream_resume(struct tg_upstream_side *side)
+{
+    (void)side;
+    f->upstream_held = false;
+}
+
+static void upstream_tunnel(struct tg_upstream_side *side)
 {
     (void)side;
 }
@@ -161,8 +175,8 @@ static void upstream_detach(struct tg_upstream_side *side)
 }
 
 static const struct tg_upstream_side_ops upstream_ops = {
-    upstream_head,    upstream_body_ready, upstream_nothing, upstream_nothing,
-    upstream_nothing, upstream_reset,      upstream_detach,
+    upstream_head,   upstream_body_ready, upstream_pause,  upstream_resume,
+    upstream_tunnel, upstream_reset,      upstream_detach,
 };
 
 static struct tg_upstream_side *acquire(struct tg_connector *connector, struct tg_exchange *exchange,
@@ -336,6 +350,7 @@ static void start(enum tg_method method, struct tg_slice text, enum tg_framing f
                                     .method_text = text,
                                     .framing = framing,
                                     .content_length = length,
+                                    .expect_continue = f->expect_continue,
                                     .keep_alive = true };
     head.target.raw_path = head.target.path = TG_SLICE("/");
     head.authority.text = head.authority.host = TG_SLICE("a");
@@ -517,6 +532,45 @@ static void test_a_silent_upstream_is_answered_for_with_504(void **state)
     assert_true(f->upstream_reset && f->client_detached);
 }
 
+/* [M02] The client's timer lives in its connection, which must outlast the call. */
+static void test_a_timeout_in_the_middle_of_an_answer_is_acted_on_after_the_timers_event(void **state)
+{
+    (void)state;
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 10);
+    turn();
+    f->clock.now += 61;
+    turn();
+    assert_true(tg_exchange_tick(f->exchange) == INFINITY);
+    assert_false(f->client_reset || f->upstream_reset);
+    turn();
+    assert_true(f->client_reset && f->upstream_reset);
+}
+
+/* [E03] */
+static void test_an_upstream_that_never_says_continue_is_answered_for_with_504(void **state)
+{
+    (void)state;
+    f->expect_continue = true;
+    start(TG_METHOD_POST, TG_SLICE("POST"), TG_FRAMING_LENGTH, 5);
+    assert_true(f->deadline.at > 1059 && f->deadline.at < 1061);
+    f->clock.now += 61;
+    turn();
+    tg_exchange_tick(f->exchange);
+    turn();
+    assert_int_equal(f->status, 504);
+}
+
+static void test_a_body_of_length_zero_is_whole_with_its_head(void **state)
+{
+    (void)state;
+    start(TG_METHOD_PUT, TG_SLICE("PUT"), TG_FRAMING_LENGTH, 0);
+    assert_true(f->sent_end);
+    assert_false(f->body_wanted);
+    answer_whole();
+    assert_true(f->upstream_detached);
+}
+
 static void test_a_declared_body_over_the_limit_is_413_before_anything_goes_up(void **state)
 {
     (void)state;
@@ -562,6 +616,101 @@ static void test_a_phase_that_waits_holds_the_request_back_until_it_is_resumed(v
     assert_int_equal(f->hook_runs, 1);
     answer_whole();
     assert_int_equal(f->status, 200);
+}
+
+static char much[TG_PIPE_HIGH + 1];
+
+static struct tg_buffer more_than_a_pipe_holds(void)
+{
+    memset(much, 'x', sizeof much - 1);
+    return bytes(much);
+}
+
+static void test_upstream_is_paused_while_a_handler_keeps_its_answer_waiting(void **state)
+{
+    (void)state;
+    use_phase(TG_PHASE_RESPONSE, TG_HOOK_PENDING);
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, TG_PIPE_HIGH);
+    tg_exchange_from_upstream_body(f->exchange, more_than_a_pipe_holds());
+    turn();
+    assert_true(f->upstream_held);
+    tg_exchange_resume(f->exchange, TG_HOOK_DONE);
+    turn();
+    assert_false(f->upstream_held);
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_true(f->got_end && f->client_detached);
+}
+
+static void test_the_client_is_paused_while_a_request_is_sent_again(void **state)
+{
+    (void)state;
+    f->reused = true;
+    start(TG_METHOD_PUT, TG_SLICE("PUT"), TG_FRAMING_CHUNKED, 0);
+    f->never_connects = true;
+    tg_exchange_from_upstream_failed(f->exchange, TG_REASON_RESET, NULL);
+    turn();
+    assert_int_equal(f->acquired, 2);
+    tg_exchange_from_client_body(f->exchange, more_than_a_pipe_holds());
+    turn();
+    assert_true(f->body_paused);
+    tg_exchange_from_client_left(f->exchange, TG_REASON_CLIENT_LEFT);
+}
+
+static void test_a_body_over_the_limit_is_answered_once_and_reads_no_further(void **state)
+{
+    (void)state;
+    use_phase(TG_PHASE_ERROR, TG_HOOK_PENDING);
+    f->snapshot->routes[0].body_limit = 4;
+    start(TG_METHOD_PUT, TG_SLICE("PUT"), TG_FRAMING_CHUNKED, 0);
+    tg_exchange_from_client_body(f->exchange, bytes("hello"));
+    turn();
+    assert_true(f->body_paused);
+    tg_exchange_from_client_body(f->exchange, bytes("world"));
+    turn();
+    assert_int_equal(f->hook_runs, 1);
+    tg_exchange_resume(f->exchange, TG_HOOK_DONE);
+    turn();
+    assert_int_equal(f->status, 413);
+    assert_true(f->got_end && f->client_detached);
+}
+
+/* [M01] */
+static void test_what_upstream_still_sends_is_no_part_of_a_handlers_answer(void **state)
+{
+    (void)state;
+    use_phase(TG_PHASE_RESPONSE, TG_HOOK_PENDING);
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 10);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    turn();
+    assert_true(tg_exchange_respond(f->exchange, 403, NULL));
+    assert_true(f->upstream_reset);
+    tg_exchange_resume(f->exchange, TG_HOOK_ANSWERED);
+    turn();
+    assert_int_equal(f->status, 403);
+    assert_int_equal(tg_buffer_queue_length(&f->got), 0);
+    assert_true(f->got_end && f->client_detached);
+}
+
+/* [U03] */
+static void test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client(void **state)
+{
+    (void)state;
+    get();
+    answer_head(101, TG_FRAMING_CLOSE, 0);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hi"));
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_int_equal(tg_buffer_queue_length(&f->got), 2);
+    assert_true(f->got_end);
+    assert_false(f->client_detached); /* the client's direction is still open */
+    tg_exchange_from_client_body(f->exchange, bytes("bye"));
+    tg_exchange_from_client_end(f->exchange);
+    turn();
+    assert_int_equal(tg_buffer_queue_length(&f->sent), 3);
+    assert_true(f->sent_end && f->client_detached && f->upstream_detached);
 }
 
 static void test_a_waiting_phase_is_cancelled_once_when_the_client_leaves(void **state)
@@ -613,6 +762,14 @@ int main(void)
         TEST(test_a_waiting_phase_is_cancelled_once_when_the_client_leaves),
         TEST(test_a_handler_may_answer_and_nothing_goes_up),
         TEST(test_a_script_error_before_the_head_is_500),
+        TEST(test_a_timeout_in_the_middle_of_an_answer_is_acted_on_after_the_timers_event),
+        TEST(test_an_upstream_that_never_says_continue_is_answered_for_with_504),
+        TEST(test_a_body_of_length_zero_is_whole_with_its_head),
+        TEST(test_upstream_is_paused_while_a_handler_keeps_its_answer_waiting),
+        TEST(test_the_client_is_paused_while_a_request_is_sent_again),
+        TEST(test_a_body_over_the_limit_is_answered_once_and_reads_no_further),
+        TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
+        TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
