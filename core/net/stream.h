@@ -26,8 +26,8 @@ struct tg_stream_ops {
     void (*on_data)(struct tg_stream *stream, struct tg_buffer data);
     /* The peer ended its direction (after all data was given). Called once. */
     void (*on_eof)(struct tg_stream *stream);
-    /* Bytes went out, and less than the low mark (64 KB) is unsent now; called only if tg_stream_unsent was above it at
-     * the end of an earlier turn. */
+    /* Bytes went out, and less than the low mark (64 KB) is unsent now; called only if tg_stream_unsent was above it
+     * before. */
     void (*on_drained)(struct tg_stream *stream);
     /* The stream has failed; the owner must call tg_stream_close. Data that came before was given first, where it
      * wasn't paused. */

@@ -179,6 +179,13 @@ void tg_stream_flush_soon(struct tg_stream *stream)
         tg_list_append(&stream->loop->unsent, &stream->unsent_link);
 }
 
+/* An owner that sees so much unsent may stop giving, and then relies on being told. */
+static void note_mark(struct tg_stream *stream)
+{
+    if (tg_buffer_queue_length(&stream->out) >= TG_STREAM_LOW_MARK)
+        stream->above_mark = true;
+}
+
 void tg_stream_send(struct tg_stream *stream, struct tg_buffer buffer)
 {
     if (stream->failed || stream->finished) {
@@ -187,6 +194,7 @@ void tg_stream_send(struct tg_stream *stream, struct tg_buffer buffer)
     }
     if (!tg_buffer_queue_push(&stream->out, buffer))
         stream->starved = true;
+    note_mark(stream);
     tg_stream_flush_soon(stream);
 }
 
@@ -198,6 +206,7 @@ void tg_stream_send_queue(struct tg_stream *stream, struct tg_buffer_queue *queu
     }
     if (!tg_buffer_queue_move(&stream->out, queue))
         stream->starved = true;
+    note_mark(stream);
     tg_stream_flush_soon(stream);
 }
 
@@ -270,9 +279,7 @@ static void finish_sending(struct tg_stream *stream)
 
 static void tell_if_drained(struct tg_stream *stream)
 {
-    if (tg_buffer_queue_length(&stream->out) >= TG_STREAM_LOW_MARK) {
-        stream->above_mark = true;
-    } else if (stream->above_mark) {
+    if (stream->above_mark && tg_buffer_queue_length(&stream->out) < TG_STREAM_LOW_MARK) {
         stream->above_mark = false;
         stream->ops->on_drained(stream);
     }
