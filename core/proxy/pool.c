@@ -19,7 +19,8 @@ struct tg_pool {
     struct tg_worker *worker;
     struct hot_peer **peers;
     size_t peer_capacity;
-    struct tg_list ages; /* age_link, oldest first */
+    struct tg_list ages;      /* age_link, oldest first */
+    struct tg_list abandoned; /* age_link: connects that nobody waits for any more */
     struct tg_deadline sweep;
 };
 
@@ -215,10 +216,12 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
 
 static void cancel(struct tg_connector *connector, struct tg_exchange *exchange)
 {
-    (void)connector;
-    if (exchange->connecting)
-        tg_upstream_h1_abandon(exchange->connecting);
+    struct tg_upstream_h1 *connection = exchange->connecting;
     exchange->connecting = NULL;
+    if (!connection)
+        return;
+    tg_upstream_h1_abandon(connection);
+    tg_list_append(&pool_of(connector)->abandoned, &connection->age_link);
 }
 
 struct tg_pool *tg_pool_new(struct tg_worker *worker)
@@ -230,6 +233,7 @@ struct tg_pool *tg_pool_new(struct tg_worker *worker)
     pool->connector.cancel = cancel;
     pool->worker = worker;
     tg_list_init(&pool->ages);
+    tg_list_init(&pool->abandoned);
     tg_deadline_init(&pool->sweep, worker->loop, sweep);
     return pool;
 }
@@ -242,6 +246,8 @@ void tg_pool_free(struct tg_pool *pool)
         unlink_hot(connection);
         tg_upstream_h1_close(connection);
     }
+    while ((link = tg_list_first(&pool->abandoned)) != NULL)
+        tg_upstream_h1_close(TG_CONTAINER_OF(link, struct tg_upstream_h1, age_link));
     for (size_t i = 0; i < pool->peer_capacity; i++)
         free(pool->peers[i]);
     free(pool->peers);

@@ -24,6 +24,7 @@ static void drop_partial(struct tg_upstream_h1 *connection)
 static void forget(struct tg_upstream_h1 *connection)
 {
     drop_partial(connection);
+    tg_list_remove(&connection->age_link);
     tg_deadline_deinit(&connection->connect_deadline);
     tg_peer_unref(connection->side.peer);
     tg_loop_free_later(connection->worker->loop, connection);
@@ -103,6 +104,10 @@ static void take_final_head(struct tg_upstream_h1 *connection, const struct tg_r
     if (head->status == 101) {
         if (!upgrade_was_asked_for(connection->exchange, head)) {
             fail(connection, TG_REASON_INVALID, "101 that was not asked for");
+            return;
+        }
+        if (!connection->request_over) { /* what is left of the body would become part of the tunnel */
+            fail(connection, TG_REASON_INVALID, "101 before the request was whole");
             return;
         }
         connection->unusable = true;
@@ -279,6 +284,7 @@ static void on_connected(struct tg_stream *stream)
         return;
     }
     atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
+    tg_list_remove(&connection->age_link);
     tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
 }
 
@@ -386,12 +392,18 @@ static void reset(struct tg_upstream_side *side, enum tg_reason reason)
 static void detach(struct tg_upstream_side *side)
 {
     struct tg_upstream_h1 *connection = connection_of(side);
-    if (connection->unusable || !connection->response_over || !connection->request_over) {
+    bool over = connection->response_over && connection->request_over;
+    if (!over || (connection->unusable && !connection->tunnel)) {
         tg_upstream_h1_close(connection);
         return;
     }
     connection->exchange = NULL;
     atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
+    if (connection->tunnel) { /* the client's last bytes may still be on their way */
+        tg_stream_linger(connection->stream);
+        forget(connection);
+        return;
+    }
     tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
 }
 

@@ -43,7 +43,8 @@ struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_worker *worker, struct t
 struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_worker *worker, struct tg_peer *peer, struct tg_socket socket);
 /* Readies an idle connection for the exchange. */
 void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange *exchange, struct tg_group *group);
-/* The exchange doesn't wait for the connect any more: it goes on, and ends in the pool. */
+/* The exchange doesn't wait for the connect any more: it goes on, and ends in the pool. It's in no list of the pool's
+ * until then, save one that the caller puts age_link into. */
 void tg_upstream_h1_abandon(struct tg_upstream_h1 *connection);
 /* Takes the socket out of an idle connection, whose memory goes. */
 struct tg_socket tg_upstream_h1_detach_socket(struct tg_upstream_h1 *connection);
