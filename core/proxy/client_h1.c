@@ -143,7 +143,7 @@ static void begin_answering(struct tg_client_h1 *client, const struct tg_request
     client->close = !head->keep_alive || client->worker->draining;
     client->continued = !head->expect_continue;
     client->discarded = 0;
-    client->reading = head->framing == TG_FRAMING_NONE ? TG_CLIENT_WAITS : TG_CLIENT_READS_BODY;
+    client->reading = tg_request_has_body(head) ? TG_CLIENT_READS_BODY : TG_CLIENT_WAITS;
     client->body_open = false;
 }
 
@@ -231,6 +231,7 @@ static void body_is_whole(struct tg_client_h1 *client, struct tg_fields *trailer
     client->reading = TG_CLIENT_WAITS;
     client->window_reads = false;
     if (discarding) {
+        tg_arena_deinit(&client->discard_arena);
         tg_client_h1_next_request(client);
         return;
     }
@@ -270,7 +271,11 @@ static size_t read_body(struct tg_client_h1 *client, struct tg_block *block, str
     struct tg_slice data = { 0 };
     struct tg_fields trailers = { 0 };
     struct tg_problem problem = { 0 };
-    client->continued = true;
+    if (!client->continued) { /* it didn't wait for our word */
+        client->continued = true;
+        if (client->reading == TG_CLIENT_READS_BODY)
+            tg_client_h1_watch_rate(client);
+    }
     switch (tg_h1_body_read(&client->body, input, &used, &data, &trailers, &problem)) {
     case TG_H1_CHUNK_DATA: take_piece(client, block, data); break;
     case TG_H1_CHUNK_END: body_is_whole(client, &trailers); break;
@@ -285,7 +290,8 @@ static size_t read_body(struct tg_client_h1 *client, struct tg_block *block, str
 static bool may_read_on(const struct tg_client_h1 *client)
 {
     switch (client->reading) {
-    case TG_CLIENT_READS_HEAD: return client->turn_budget > 0;
+    case TG_CLIENT_READS_HEAD:
+        return client->turn_budget > 0 && tg_stream_unsent(client->stream) < TG_CLIENT_UNSENT_HIGH;
     case TG_CLIENT_READS_BODY:
     case TG_CLIENT_TUNNELS: return client->body_open;
     case TG_CLIENT_DISCARDS_BODY: return true;
@@ -370,7 +376,7 @@ static void look_at_input(struct tg_task *task)
     }
     if (client->dead)
         return;
-    if (tg_buffer_queue_length(&client->input) > 0 && client->reading == TG_CLIENT_READS_HEAD)
+    if (client->reading == TG_CLIENT_READS_HEAD && client->turn_budget == 0)
         put_off(client);
     else if (may_read_on(client))
         resume(client);
@@ -456,6 +462,8 @@ static void on_drained(struct tg_stream *stream)
     struct tg_client_h1 *client = tg_stream_owner(stream);
     if (client->exchange)
         tg_exchange_from_client_drained(client->exchange);
+    else
+        tg_client_h1_wake_input(client); /* a client that takes no answers gets no further ones */
 }
 
 static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
@@ -531,6 +539,7 @@ static void expired(struct tg_deadline *deadline)
         own_time_is_up(client);
     if (client->dead)
         return;
+    /* The exchange acts on it after this event: the connection lives until then. */
     double next = client->exchange ? tg_exchange_tick(client->exchange) : INFINITY;
     tg_deadline_set(&client->deadline, fmin(client->own_at, next));
 }
