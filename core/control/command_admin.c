@@ -53,7 +53,7 @@ static int finish_change(json_t *reply)
 
 int tg_command_reload(const struct tg_arguments *arguments)
 {
-    json_t *request = json_pack("{sss*ss*s}", "command", "reload", "name", arguments->name, "note", arguments->note);
+    json_t *request = json_pack("{ssss*ss*}", "command", "reload", "name", arguments->name, "note", arguments->note);
     return finish_change(ask(arguments, request, long_time));
 }
 

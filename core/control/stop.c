@@ -9,7 +9,8 @@
 #include "control/thread.h"
 #include "control/watcher.h"
 
-static const double force_after = 5; /* seconds beyond the deadline */
+static const double force_after = 5;   /* seconds beyond the deadline */
+static const double loader_time = 0.5; /* seconds that a load has to notice that it was given up */
 
 static struct tg_gateway *gateway_of(struct tg_loop *control)
 {
@@ -29,14 +30,22 @@ void tg_gateway_exit(struct tg_gateway *gateway, int code)
 static void heed_limit(struct tg_deadline *deadline)
 {
     struct tg_gateway *gateway = TG_CONTAINER_OF(deadline, struct tg_gateway, stopping.limit);
+    if (gateway->stopping.workers_ended) {
+        tg_log(TG_LOG_WARN, "a load that was given up doesn't return; ending without it");
+        tg_gateway_exit(gateway, gateway->exit_code);
+    }
     tg_log(TG_LOG_ERROR, "a thread doesn't end: a script keeps it busy; ending by force");
     tg_gateway_exit(gateway, EXIT_FAILURE);
 }
 
 void tg_gateway_end_if_done(struct tg_gateway *gateway)
 {
-    const struct tg_stopping *stopping = &gateway->stopping;
-    if (stopping->begun && stopping->workers_ended && !gateway->changes.loader)
+    struct tg_stopping *stopping = &gateway->stopping;
+    if (!stopping->begun || !stopping->workers_ended)
+        return;
+    if (gateway->changes.loader)
+        tg_deadline_in(&stopping->limit, loader_time);
+    else
         tg_loop_stop(gateway->loop);
 }
 

@@ -1,6 +1,5 @@
 #include "control/worker_thread.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -8,8 +7,6 @@
 #include "control/thread.h"
 #include "proxy/client_h1.h"
 #include "script/script.h"
-
-static const double quiet_poll_time = 0.02; /* seconds */
 
 static struct tg_worker_thread *thread_of(struct tg_loop *loop)
 {
@@ -55,28 +52,16 @@ static void tell_quiet(struct tg_message *message, struct tg_loop *control)
     thread->on_quiet(thread, control);
 }
 
-/* Clients are gone; what may still run is the log phase. */
-static void wait_for_exchanges(struct tg_deadline *deadline)
-{
-    struct tg_worker_thread *thread = TG_CONTAINER_OF(deadline, struct tg_worker_thread, quiet_poll);
-    if (thread->worker.exchanges > 0 && tg_loop_now(thread->loop) < thread->drain_deadline)
-        tg_deadline_in(deadline, quiet_poll_time);
-    else
-        tg_loop_post(thread->control, &thread->quiet);
-}
-
 static void heed_quiet(struct tg_worker *worker)
 {
     struct tg_worker_thread *thread = TG_CONTAINER_OF(worker, struct tg_worker_thread, worker);
-    worker->quiet = NULL;
-    wait_for_exchanges(&thread->quiet_poll);
+    tg_loop_post(thread->control, &thread->quiet);
 }
 
 static void drain_in_worker(struct tg_message *message, struct tg_loop *loop)
 {
     (void)message;
     struct tg_worker_thread *thread = thread_of(loop);
-    tg_deadline_init(&thread->quiet_poll, loop, wait_for_exchanges);
     thread->worker.quiet = heed_quiet;
     tg_worker_drain(&thread->worker, thread->drain_idle, thread->drain_deadline);
 }
@@ -85,7 +70,6 @@ static void end_in_worker(struct tg_message *message, struct tg_loop *loop)
 {
     (void)message;
     struct tg_worker_thread *thread = thread_of(loop);
-    tg_deadline_deinit(&thread->quiet_poll);
     thread->worker.quiet = NULL;
     while (!tg_list_empty(&thread->worker.clients))
         tg_client_h1_kill(tg_list_first(&thread->worker.clients));
@@ -134,7 +118,6 @@ bool tg_worker_thread_start(struct tg_worker_thread *thread, uint32_t id, struct
         sem_destroy(&thread->running);
         return false;
     }
-    tg_deadline_init(&thread->quiet_poll, thread->loop, wait_for_exchanges);
     thread->started = start_thread(thread);
     if (thread->started && !thread->failed)
         return true;

@@ -22,7 +22,6 @@ struct tg_worker_thread {
 
     /* The end. */
     struct tg_loop *control;
-    struct tg_deadline quiet_poll;
     double drain_idle, drain_deadline;
     struct tg_message begin, drain, end, quiet, ended;
     void (*on_quiet)(struct tg_worker_thread *thread, struct tg_loop *control);

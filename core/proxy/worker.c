@@ -7,6 +7,24 @@
 #include "proxy/exchange.h"
 #include "proxy/pool.h"
 
+static void be_quiet(struct tg_worker *worker)
+{
+    void (*quiet)(struct tg_worker *) = worker->quiet;
+    worker->quiet = NULL;
+    if (quiet)
+        quiet(worker);
+}
+
+/* Whatever still runs is cut: the operator's deadline is over. */
+static void drain_is_over(struct tg_deadline *deadline)
+{
+    struct tg_worker *worker = TG_CONTAINER_OF(deadline, struct tg_worker, drain_end);
+    struct tg_list *link;
+    while ((link = tg_list_first(&worker->clients)) != NULL)
+        tg_client_h1_kill(link);
+    be_quiet(worker); /* a log phase may still wait; nobody else does */
+}
+
 bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct tg_hooks *hooks,
                     struct tg_log_ring *log)
 {
@@ -15,6 +33,7 @@ bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct
     worker->log = log;
     tg_text_init(&worker->line);
     tg_list_init(&worker->clients);
+    tg_deadline_init(&worker->drain_end, loop, drain_is_over);
     worker->pool = tg_pool_new(worker);
     if (!worker->pool)
         return false;
@@ -25,6 +44,7 @@ bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct
 void tg_worker_deinit(struct tg_worker *worker)
 {
     struct tg_list *link;
+    tg_deadline_deinit(&worker->drain_end);
     while ((link = tg_list_first(&worker->clients)) != NULL)
         tg_client_h1_kill(link);
     tg_pool_free(worker->pool);
@@ -61,38 +81,14 @@ void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct t
     tg_client_h1_new(tg_loop_context(loop), stream);
 }
 
-static void be_quiet(struct tg_worker *worker)
-{
-    void (*quiet)(struct tg_worker *) = worker->quiet;
-    worker->quiet = NULL;
-    if (quiet)
-        quiet(worker);
-}
-
 void tg_worker_quiet_if_drained(struct tg_worker *worker)
 {
     if (worker->draining && worker->exchanges == 0 && tg_list_empty(&worker->clients))
         be_quiet(worker);
 }
 
-struct drain_end {
-    struct tg_deadline deadline;
-    struct tg_worker *worker;
-};
-
-/* Whatever still runs is cut: the operator's deadline is over. */
-static void drain_is_over(struct tg_deadline *deadline)
-{
-    struct drain_end *end = TG_CONTAINER_OF(deadline, struct drain_end, deadline);
-    struct tg_list *link;
-    while ((link = tg_list_first(&end->worker->clients)) != NULL)
-        tg_client_h1_kill(link);
-    be_quiet(end->worker); /* a log phase may still wait; nobody else does */
-}
-
 void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
 {
-    static _Thread_local struct drain_end end;
     worker->draining = true;
     worker->drain_idle_until = tg_loop_now(worker->loop) + idle;
     tg_worker_quiet_if_drained(worker);
@@ -100,7 +96,5 @@ void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
         return;
     for (struct tg_list *link = worker->clients.next; link != &worker->clients; link = link->next)
         tg_client_h1_drain(link, worker->drain_idle_until);
-    end.worker = worker;
-    tg_deadline_init(&end.deadline, worker->loop, drain_is_over);
-    tg_deadline_set(&end.deadline, deadline);
+    tg_deadline_set(&worker->drain_end, deadline);
 }

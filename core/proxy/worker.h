@@ -29,6 +29,7 @@ struct tg_worker {
     uint32_t exchanges;           /* not over yet */
     bool draining;                /* stop: answers say close */
     double drain_idle_until;
+    struct tg_deadline drain_end;            /* whatever still runs then is cut */
     void (*quiet)(struct tg_worker *worker); /* draining, and nothing runs any more; called once; set by control/ */
     void *context;                           /* control's */
     void *script;                            /* script/'s state of this worker, shared by its VMs */

@@ -2,6 +2,7 @@
 
 #include <luajit.h>
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -143,7 +144,8 @@ static void push_place(lua_State *L)
     lua_pushliteral(L, "");
 }
 
-/* Once it has fired it fires at each instruction, so that no pcall in a loop outlives it. */
+/* Once it has fired it fires at each instruction, so that no pcall in a loop outlives it, always with the place where
+ * it fired first. */
 static void check_limit(lua_State *L, lua_Debug *at)
 {
     (void)at;
@@ -153,12 +155,16 @@ static void check_limit(lua_State *L, lua_Debug *at)
     if (!given_up && clock->monotonic(clock) < vm->hook_deadline)
         return;
     lua_sethook(L, check_limit, LUA_MASKCOUNT, 1);
-    push_place(L);
-    if (given_up)
-        lua_pushliteral(L, "the load was given up");
-    else
-        lua_pushfstring(L, "%s ran longer than %f s", vm->hook_what, vm->hook_limit);
-    lua_concat(L, 2);
+    if (!vm->hook_error[0]) {
+        push_place(L);
+        snprintf(vm->hook_error, sizeof vm->hook_error, "%s%s", lua_tostring(L, -1),
+                 given_up ? "the load was given up" : "");
+        size_t length = strlen(vm->hook_error);
+        if (!given_up)
+            snprintf(vm->hook_error + length, sizeof vm->hook_error - length, "%s ran longer than %g s", vm->hook_what,
+                     vm->hook_limit);
+    }
+    lua_pushstring(L, vm->hook_error);
     lua_error(L);
 }
 
@@ -169,6 +175,7 @@ void tg_vm_set_limit(struct tg_vm *vm, double seconds, const char *what)
     vm->hook_limit = seconds;
     vm->hook_deadline = clock->monotonic(clock) + seconds;
     vm->hook_what = what;
+    vm->hook_error[0] = 0;
     luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     lua_sethook(vm->L, check_limit, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
@@ -194,9 +201,9 @@ bool tg_vm_open(struct tg_vm *vm, struct tg_text *error)
         return false;
     }
     lua_atpanic(vm->L, panic);
-    tg_vm_set_limit(vm, vm->source->load_time, "the top level");
     if (lua_cpcall(vm->L, boot, vm) != 0)
         return fail(vm, error);
+    tg_vm_set_limit(vm, vm->source->load_time, "the top level"); /* opening the libraries turns compiling on */
     if (vm->snapshot)
         vm->memory.limit = (size_t)vm->snapshot->settings.script_memory;
     push_boot_function(vm->L, "top_level");

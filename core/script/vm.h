@@ -83,6 +83,7 @@ struct tg_vm {
     double hook_deadline; /* monotonic: a top level or init must be done by then; 0: no limit */
     double hook_limit;    /* its length, for the message */
     const char *hook_what;
+    char hook_error[512]; /* what it said first; empty: it hasn't fired */
     const _Atomic bool *cancel;
     bool timed; /* somebody reads exchange->times.script */
 };

@@ -19,7 +19,16 @@ local jit = require "jit"
 jit.opt.start("maxtrace=8000", "maxmcode=8192")
 ffi.cdef(core.abi)
 package.preload["tidegate.core"] = function() return core end
-package.preload.cjson = core.cjson
+
+-- A VM ends by dropping its memory, and nothing runs at its end: what the module allocates elsewhere would leak.
+local function without_memory_of_its_own(cjson)
+  local new = cjson.new
+  cjson.encode_keep_buffer(false)
+  cjson.encode_keep_buffer = nil
+  cjson.new = function() return without_memory_of_its_own(new()) end
+  return cjson
+end
+package.preload.cjson = function(...) return without_memory_of_its_own(core.cjson(...)) end
 
 local system_require, preload, loaded = require, package.preload, package.loaded
 local host = { phase = "load" }
