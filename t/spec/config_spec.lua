@@ -42,7 +42,8 @@ describe("a configuration", function()
   end)
 
   it("with two routes that tie is refused with both", function()
-    refused('tg.route { name = "one", path = "/a", upstream = "origin" }\n' .. 'tg.route { name = "two", path = "/a", upstream = "origin" }',
+    refused('tg.route { name = "one", path = "/a", upstream = "origin" }\n'
+      .. 'tg.route { name = "two", path = "/a", upstream = "origin" }',
       "one", "two")
   end)
 

@@ -199,11 +199,6 @@ local REFUSED = {
     { to = 20, bytewise = false } },
   { "a target that is too long", line("GET /" .. ("a"):rep(3000) .. " HTTP/1.1"), { 414 }, { to = 30,
     bytewise = false } },
-  { "a body that is declared too large", "POST /limited/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", {
-    413 } },
-  { "a chunked body that grows too large",
-    "POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-      .. ("64\r\n" .. ("x"):rep(100) .. "\r\n"):rep(11) .. "0\r\n\r\n", { 413 }, { from = 60, to = 200 } },
 }
 
 -- name, bytes, check of what the origin received
@@ -336,6 +331,17 @@ describe("HTTP/1.1 as a client may not speak it", function()
     end)
   end
 
+  it("refuses a body that is too large, told or untold, however it is cut", function()
+    local untold = "POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+      .. ("64\r\n" .. ("x"):rep(100) .. "\r\n"):rep(11) .. "0\r\n\r\n"
+    for _, bytes in ipairs { "POST /limited/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n", untold } do
+      pieces.each_way(edge.port, bytes, function(connection, how)
+        assert.equal(413, assert(connection:read_response(), how).status, how)
+      end, { to = 200 })
+    end
+    assert.equal(0, strict:stats().violations)
+  end)
+
   local function same(case, expected)
     return function(connection, how)
       local response = connection:read_response()
@@ -391,7 +397,10 @@ describe("HTTP/1.1 as a client may not speak it", function()
       local response = connection:read_response()
       assert.equal(400, response.status)
       assert.is_true(connection:is_closed())
-      gateway.wait_until(function() return strict:stats().open == 0 end)
+      gateway.wait_until(function()
+        local stats = strict:stats()
+        return stats.cut_requests == stats.requests
+      end)
       assert.equal(0, strict:stats().violations)
     end
   end)
@@ -417,7 +426,7 @@ describe("HTTP/1.1 as a client may not speak it", function()
     assert.equal(413, response.status)
     local connection = edge:connect()
     connection:send("POST /limited/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-      .. "0000000100000005\r\nhello")
+      .. "0000000100000005\r\nhello" .. ("x"):rep(1000))
     assert.equal(413, connection:read_response().status)
   end)
 end)
@@ -464,8 +473,10 @@ describe("HTTP/1.1 as an origin may not speak it", function()
     local connection = edge:connect()
     connection:send(client.format { path = path })
     local head = assert(connection:read_head())
-    assert.equal(200, head.status)
     local rest = connection:read_to_end() or ""
+    -- where the end was there before the head had gone on
+    if head.status == 502 then return rest end
+    assert.equal(200, head.status)
     if head.framing == "chunked" then
       assert(not rest:find "0\r\n\r\n$", "a cut body got a tidy end")
     else
@@ -477,6 +488,8 @@ describe("HTTP/1.1 as an origin may not speak it", function()
 
   it("is never passed on as whole when the body is cut short [R04] [C13]", function()
     expect_cut "/a?body=1000&cut=500"
+    expect_cut "/a?body=1000&cut=500&drip=50&every=2"
+    expect_cut "/a?body=1000&cut=500&drip=50&every=2&chunked=1"
     expect_cut "/a?body=1000&cut=500&chunked=1"
     expect_cut "/a?body=1000&cut=500&reset=1"
     expect_cut "/a?body=100000&cut=50000&chunked=1&reset=1"
@@ -490,6 +503,8 @@ describe("HTTP/1.1 as an origin may not speak it", function()
     local rest = expect_cut(raw_path(head .. "5\r\nhello\r\nzz\r\n0\r\n\r\n"))
     assert(not rest:find "HTTP/1.1")
     rest = expect_cut(raw_path(head .. "5\r\nhelloXX0\r\n\r\n"))
+    assert(not rest:find "HTTP/1.1")
+    rest = expect_cut(raw_path(head .. "5\r\nhelloXX0\r\n\r\n", "&drip=10&every=2"))
     assert(not rest:find "HTTP/1.1")
   end)
 
@@ -546,8 +561,7 @@ describe("HTTP/1.1 as an origin may not speak it", function()
   end)
 
   it("is refused with 502 when its head is too large", function()
-    assert.equal(502, edge:request({ method = "POST", path = "/a?raw=" .. escape("HTTP/1.1 200 OK\r\nA: ")
-      .. ("b"):rep(3000)
-      .. escape(("\r\nA: " .. ("b"):rep(100)):rep(40)) .. escape("\r\nContent-Length: 0\r\n\r\n") }).status)
+    assert.equal(200, edge:request({ method = "POST", path = "/a?text=x&pad=15000" }).status)
+    assert.equal(502, edge:request({ method = "POST", path = "/a?text=x&pad=17000" }).status)
   end)
 end)

@@ -30,6 +30,8 @@ static void add_head(struct connection *connection)
         text_add(&connection->output, plan->headers[i].at, plan->headers[i].length);
         add_literal(connection, "\r\n");
     }
+    if (plan->pad > 0)
+        text_print(&connection->output, "X-Pad: %0*d\r\n", (int)plan->pad, 0);
     if (plan->connection)
         text_print(&connection->output, "Connection: %s\r\n", plan->connection);
     add_framing(connection);

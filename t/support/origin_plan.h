@@ -1,7 +1,7 @@
 /* What a request asks the test origin to do, written in its query: `/any/path?status=404&body=100&chunked=1`.
  *
  *   status=N reason=TEXT     the status line (200 OK)
- *   header=NAME:%20VALUE     a field, any number
+ *   header=NAME:%20VALUE     a field, any number; pad=N: one of N bytes
  *   body=N seed=N            a body of N bytes of the pattern; text=BYTES a literal one; neither: a description of the
  *                            request in JSON
  *   length=N                 a Content-Length that isn't the body's
@@ -47,7 +47,7 @@ struct plan {
     struct plan_bytes text, extra, raw, first, bye;
     struct plan_bytes headers[PLAN_FIELDS], trailers[PLAN_FIELDS];
     size_t header_count, trailer_count;
-    int64_t body, seed, length, chunk, delay, pause, drip, every, slow, hints, cut, check, expect;
+    int64_t body, seed, length, chunk, delay, pause, drip, every, slow, hints, cut, check, expect, pad;
     bool has_text, has_raw, chunked, extensions, close, early, unread, no_continue, reset, keep, silent, no_sha, fin;
     enum plan_tunnel tunnel;
 };
@@ -84,7 +84,7 @@ static bool plan_number(struct plan *plan, const char *name, const char *value)
         { "body", &plan->body },     { "seed", &plan->seed },   { "length", &plan->length }, { "chunk", &plan->chunk },
         { "delay", &plan->delay },   { "pause", &plan->pause }, { "drip", &plan->drip },     { "every", &plan->every },
         { "slow", &plan->slow },     { "hints", &plan->hints }, { "cut", &plan->cut },       { "check", &plan->check },
-        { "expect", &plan->expect },
+        { "expect", &plan->expect }, { "pad", &plan->pad },
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(numbers[i].name, name) == 0) {
