@@ -17,11 +17,15 @@ lint-format:
 	@clang-format --dry-run -Werror $(c_files)
 	@for file in $(shell_files); do bash -n $$file || exit 1; done
 
+# cppcheck doesn't read jansson's header, whose loops look like calls.
+json_loops := '-Djson_array_foreach(array,index,value)=while (index = 0, value = json_array_get(array, index))' \
+	'-Djson_object_foreach(object,key,value)=while (key = json_object_iter_key(object), value = json_object_get(object, key))'
+
 lint-c:
 	@mkdir -p $(BUILD)/cppcheck
-	@cppcheck --quiet --std=c11 --language=c --library=posix,gnu --enable=warning,performance,portability \
+	@cppcheck --quiet --std=c11 --language=c --library=posix --enable=warning,performance,portability \
 		--inline-suppr --suppressions-list=.cppcheck --cppcheck-build-dir=$(BUILD)/cppcheck \
-		--error-exitcode=1 -j $(shell nproc) -D__GNUC__ -Icore core
+		--error-exitcode=1 -j $(shell nproc) -D__GNUC__ $(json_loops) -Icore core
 
 lint-lua:
 	@luacheck --quiet --no-color --no-cache $(lua_files) $(wildcard *.rockspec)
