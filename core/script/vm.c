@@ -271,6 +271,8 @@ void tg_vm_close(struct tg_vm *vm)
     }
     vm->attach.run = NULL;
     vm->current = NULL;
+    if (vm->L) /* machine code lies outside the VM's memory */
+        luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
     vm->L = NULL;
     tg_vm_memory_deinit(&vm->memory);
 }
