@@ -43,9 +43,9 @@ static const char *verb(const struct tg_change *change)
 }
 
 /* To the error log and to whoever asked, once. */
-static void tell(struct tg_changes *changes, const char *problem, const struct tg_generation *generation)
+static void tell(struct tg_changes *changes, const struct tg_change *change, const char *problem,
+                 const struct tg_generation *generation)
 {
-    struct tg_change *change = changes->active;
     if (changes->told)
         return;
     changes->told = true;
@@ -63,13 +63,17 @@ static void tell(struct tg_changes *changes, const char *problem, const struct t
 
 static void start_next(struct tg_changes *changes);
 
-static void end_active(struct tg_changes *changes)
+/* It is over before anybody hears of it: who hears may stop the gateway. */
+static void end_active(struct tg_changes *changes, const char *problem)
 {
+    struct tg_change *change = changes->active;
+    const struct tg_generation *generation = changes->generation;
     tg_deadline_clear(&changes->limit);
-    tg_change_free(changes->active);
     changes->active = NULL;
     changes->generation = NULL;
     changes->switching = false;
+    tell(changes, change, problem, generation);
+    tg_change_free(change);
     start_next(changes);
 }
 
@@ -96,9 +100,8 @@ static void refuse(struct tg_changes *changes, const char *format, ...)
         problem = NULL;
     va_end(arguments);
     drop_generation(changes);
-    tell(changes, problem ? problem : "out of memory", NULL);
+    end_active(changes, problem ? problem : "out of memory");
     free(problem);
-    end_active(changes);
 }
 
 static double load_time(const struct tg_changes *changes)
@@ -145,9 +148,8 @@ static void settle(struct tg_changes *changes)
     tg_text_init(&why);
     bool settled = follow_settings(changes->gateway, generation, &why);
     take_in(&changes->gateway->generations, generation);
-    tell(changes, settled ? NULL : why.at, generation);
+    end_active(changes, settled ? NULL : why.at);
     tg_text_deinit(&why);
-    end_active(changes);
 }
 
 static void heed_switched(struct tg_share *share)
@@ -415,7 +417,7 @@ static void heed_limit(struct tg_deadline *deadline)
         "generation %llu is current on some workers; worker %u doesn't answer, a script keeps it busy: it switches "
         "as soon as it can",
         (unsigned long long)generation->number, worker);
-    tell(changes, problem, generation);
+    tell(changes, changes->active, problem, generation);
 }
 
 void tg_changes_stop(struct tg_changes *changes, const char *why)
