@@ -30,7 +30,7 @@ describe("a configuration", function()
     refused('tg.route { path = "/", upstrem = "origin" }', "gateway.lua:6", 'unknown field "upstrem"',
       'did you mean "upstream"?')
     refused('tg.upstream "b" { "127.0.0.1:1", balanc = "x" }', "gateway.lua:6", "balanc")
-    refused('tg.settings { worker = 2 }', "gateway.lua:6")
+    refused('tg.listen { "127.0.0.1:1", nam = "x" }', "gateway.lua:6", "nam")
   end)
 
   it("with an unknown upstream is refused with a suggestion", function()
@@ -76,9 +76,12 @@ describe("a configuration", function()
     refused('tg.listen { "127.0.0.1:1", tls = {} }', "tls")
     refused('tg.shared "s" { size = 100000 }', "shared")
     refused('tg.timer.every(1, function() end)', "timer")
-    refused('local h = tg.http', "http")
-    refused('local r = tg.redis', "redis")
-    refused('tg.settings { admin = "127.0.0.1:1" }', "admin")
+    refused('tg.http.get "http://a/"', "http")
+    refused('tg.redis.new {}', "redis")
+    local prepared = gateway.prepare { config = 'require("tidegate").settings { admin = "127.0.0.1:1" }\n' }
+    local result = gateway.run { "check", "-c", prepared.folder .. "/gateway.lua" }
+    assert.equal(1, result.code)
+    assert.is_truthy(result.errors:find("admin", 1, true))
   end)
 
   it("with an accidental global is refused at load", function()

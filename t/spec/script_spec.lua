@@ -40,7 +40,7 @@ describe("a handler", function()
   it("runs in the order of the chain, and in reverse on the way back", function()
     local response = edge:request { path = "/trace/plain" }
     assert.equal("a.request b.request a.upstream_request b.upstream_request b.upstream_response a.upstream_response "
-      .. "b.response a.response ", response:header "x-trace")
+      .. "b.response a.response", response:header "x-trace")
     local line = edge:wait_log(function(one) return one.trace and one.trace:find "a.log b.log" end)
     assert.is_truthy(line.trace:find "a%.response a%.log b%.log")
   end)
@@ -48,7 +48,7 @@ describe("a handler", function()
   it("that answers ends the chain; later ones aren't entered, nor see the response or the log", function()
     local response = edge:request { path = "/trace/answered" }
     assert.equal("answered by b", response.body)
-    assert.equal("a.request b.request b.response a.response ", response:header "x-trace")
+    assert.equal("a.request b.request b.response a.response", response:header "x-trace")
     local line = edge:wait_log(function(one) return one.trace and not one.trace:find "upstream_request" end)
     assert.equal("a.request b.request b.response a.response a.log b.log ", line.trace)
     assert.equal(0, strict:stats().requests)
@@ -67,7 +67,7 @@ describe("a handler", function()
   it("of a group runs before those of the route, and inline phases last", function()
     local response = edge:request { path = "/grouped/x" }
     assert.equal("group.request route.request group.upstream_request route.upstream_request route.upstream_response "
-      .. "group.upstream_response ", response:header "x-inline")
+      .. "group.upstream_response", response:header "x-inline")
   end)
 
   it("gets its checked options, with defaults and what init added", function()
@@ -477,7 +477,7 @@ describe("waiting and the library", function()
     assert.is_true(seen.time < 0.2 and seen.time >= 0.018)
     seen = run_json "spawned_error"
     assert.equal("nil", seen.value)
-    assert.is_truthy(seen.err:find "in the task")
+    assert.is_truthy(seen.detail:find "in the task")
     assert.equal("timeout", run_json("spawned_timeout").err)
   end)
 

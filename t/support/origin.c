@@ -56,6 +56,8 @@ static bool serve_control(struct connection *connection, size_t end)
     if (end < 12 || memcmp(at, "GET /origin/", 12) != 0)
         return false;
     struct text_buffer body = { 0 };
+    origin.count.accepted--;
+    origin.count.on_port[connection->listener]--;
     if (memcmp(at + 12, "requests", 8) == 0)
         add_requests(&body);
     else
@@ -63,9 +65,6 @@ static bool serve_control(struct connection *connection, size_t end)
     if (memcmp(at + 12, "reset", 5) == 0) {
         memset(&origin.count, 0, sizeof origin.count);
         origin.remembered_count = 0;
-    } else {
-        origin.count.accepted--;
-        origin.count.on_port[connection->listener]--;
     }
     if (memcmp(at + 12, "close", 5) == 0)
         close_idle_connections(connection);
