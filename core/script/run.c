@@ -250,7 +250,7 @@ void tg_run_report(struct tg_run *run, const char *doing)
     const struct tg_source_use *use = run->use < vm->source->use_count ? &vm->source->uses[run->use] : NULL;
     struct tg_slice name = use ? use->name : TG_SLICE("?");
     tg_text_clear(&vm->scratch);
-    tg_run_describe(run, true, &vm->scratch);
+    tg_run_describe(run, run->kind != TG_RUN_TASK, &vm->scratch); /* a task brings its own */
     tg_counters_add(tg_loop_counters(vm->loop), TG_COUNTER_SCRIPT_ERRORS, 1);
     tg_log(TG_LOG_ERROR, "script error in %s of %.*s, request %.*s, generation %llu:\n%s", doing, (int)name.length,
            name.at, exchange ? 32 : 1, exchange ? exchange->id : "-", (unsigned long long)vm->source->generation,

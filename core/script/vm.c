@@ -98,6 +98,7 @@ static int boot(lua_State *L)
 {
     struct tg_vm *vm = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF); /* opening the library turned it on */
     tg_source_push_library(L, vm->source, "tidegate/runtime/boot.lua");
     if (lua_isnil(L, -2))
         return lua_error(L);

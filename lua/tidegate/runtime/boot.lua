@@ -37,15 +37,16 @@ local sandbox
 
 preload["tidegate.host"] = function() return host end
 
-local function load_module(name, level)
-  if loading[name] then error(("module '%s' requires itself"):format(name), level + 1) end
+local function load_module(name)
+  if loading[name] then return nil, ("module '%s' requires itself"):format(name) end
   if host.phase == "run" then
-    error(("module '%s' was not loaded at load: require it at the top level of a file"):format(name), level + 1)
+    return nil, ("module '%s' was not loaded at load: require it at the top level of a file"):format(name)
   end
   local chunk, library = core.module(name)
   if not chunk then
-    -- A syntax error says its own place; a module that isn't there has that of the require.
-    error(library, library:find "^module '" and level + 1 or 0)
+    local message = library
+    if message:find "^module '" then return nil, message end
+    error(message, 0) -- a syntax error, which says its own place
   end
   if not library then sandbox.enclose(chunk) end
   loading[name] = true
@@ -55,20 +56,23 @@ local function load_module(name, level)
   return loaded[name]
 end
 
----Finds a module for the library or, at that level, for a script.
-local function require(name, level)
-  if type(name) ~= "string" then error("require: the name of a module expected, got a " .. type(name), 2) end
+---The module; or nil and why it can't be had.
+local function find_module(name)
   local value = loaded[name]
   if value ~= nil then return value end
   if preload[name] then return system_require(name) end
-  return load_module(name, (level or 1) + 1)
+  return load_module(name)
 end
 
-_G.require = function(name) return (require(name, 2)) end
+function _G.require(name)
+  local value, message = find_module(name)
+  if value == nil then error(message, 0) end
+  return value
+end
 
 require "tidegate.runtime.host"(host, core)
 sandbox = require "tidegate.runtime.sandbox"
-sandbox.require = require
+sandbox.find_module = find_module
 
 function host.load_file(path)
   local chunk, message = core.config_file(path)

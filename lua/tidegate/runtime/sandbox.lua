@@ -162,7 +162,9 @@ function globals.require(name)
   end
   if ALLOWED[name] then return require(name) end
   if is_private(name) then raise(("module '%s' is not for scripts"):format(name)) end
-  return (sandbox.require(name, 2))
+  local value, message = sandbox.find_module(name)
+  if value == nil then raise(message) end
+  return value
 end
 
 globals.package = read_only("package", {
