@@ -20,9 +20,8 @@ enum tg_accept_result { TG_ACCEPTED, TG_ACCEPT_NONE_WAITS, TG_ACCEPT_NO_RESOURCE
 struct tg_accept_place {
     struct tg_accept_target target;
     struct tg_acceptor *acceptor;
-    _Atomic bool on_its_way;       /* a batch was posted and isn't taken yet */
-    double posted_at;              /* the oldest such */
-    struct tg_accept_batch *batch; /* being filled */
+    struct tg_accept_batch *filling;
+    struct tg_accept_batch *posted; /* oldest first, until their outcome is known */
 };
 
 struct tg_acceptor {

@@ -3,134 +3,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "net/acceptor_state.h"
-#include "net/stream_state.h"
+#include "net/acceptor_place.h"
 
-enum { EVENTS = 32, RETRY_MILLISECONDS = 100 };
-
-static const double LATE_SECONDS = 0.002;
-
-static double now(void)
-{
-    struct tg_clock *clock = tg_clock_system();
-    return clock->monotonic(clock);
-}
-
-/* --- batches on their way to a worker --- */
-
-struct arrival {
-    int descriptor;
-    struct tg_listener *listener; /* counted */
-    struct tg_address peer;
-};
-
-struct tg_accept_batch {
-    struct tg_message message;
-    struct tg_accept_place *place;
-    size_t count;
-    struct arrival arrivals[TG_ACCEPT_BUDGET];
-};
-
-static void deliver(struct tg_accept_place *place, struct tg_loop *loop, struct arrival *arrival)
-{
-    struct tg_stream *stream = tg_stream_accept(loop, arrival->descriptor, &arrival->peer, &arrival->listener->address);
-    if (stream)
-        place->target.accepted(loop, stream, arrival->listener);
-    else
-        tg_accept_ended(place->acceptor, place->target.connections);
-    tg_listener_unref(arrival->listener);
-}
-
-static void take_batch(struct tg_message *message, struct tg_loop *loop)
-{
-    struct tg_accept_batch *batch = TG_CONTAINER_OF(message, struct tg_accept_batch, message);
-    struct tg_accept_place *place = batch->place;
-    struct tg_acceptor *acceptor = place->acceptor;
-    atomic_store(&place->on_its_way, false);
-    for (size_t i = 0; i < batch->count; i++)
-        deliver(place, loop, &batch->arrivals[i]);
-    free(batch);
-    tg_acceptor_unref(acceptor);
-}
-
-static struct tg_accept_batch *batch_with_room(struct tg_accept_place *place)
-{
-    if (!place->batch) {
-        place->batch = malloc(sizeof(*place->batch));
-        if (!place->batch)
-            return NULL;
-        place->batch->message.run = take_batch;
-        place->batch->place = place;
-        place->batch->count = 0;
-    }
-    return place->batch;
-}
-
-static void post_batch(struct tg_accept_place *place)
-{
-    struct tg_accept_batch *batch = place->batch;
-    if (!batch)
-        return;
-    place->batch = NULL;
-    atomic_fetch_add(&place->acceptor->references, 1);
-    if (!atomic_exchange(&place->on_its_way, true))
-        place->posted_at = now();
-    tg_loop_post(place->target.loop, &batch->message);
-}
-
-static void post_batches(struct tg_acceptor *acceptor)
-{
-    for (size_t i = 0; i < acceptor->count; i++)
-        post_batch(&acceptor->places[i]);
-}
-
-static bool add_to_batch(struct tg_accept_place *place, struct arrival *arrival)
-{
-    struct tg_accept_batch *batch = batch_with_room(place);
-    if (!batch)
-        return false;
-    tg_listener_ref(arrival->listener);
-    batch->arrivals[batch->count++] = *arrival;
-    atomic_fetch_add(place->target.connections, 1);
-    if (batch->count == TG_ACCEPT_BUDGET)
-        post_batch(place);
-    return true;
-}
-
-/* --- choosing --- */
-
-/* A worker that hasn't taken its last batch yet is held up; one that was only just woken isn't. */
-static bool is_late(const struct tg_accept_place *place)
-{
-    return atomic_load(&place->on_its_way) && now() - place->posted_at > LATE_SECONDS;
-}
-
-/* Of those below the limit: a worker that isn't late before one that is, then the one with fewest. */
-static bool is_better(const struct tg_accept_place *place, const struct tg_accept_place *best)
-{
-    bool late = is_late(place), best_late = best && is_late(best);
-    if (!best || late != best_late)
-        return !best || best_late;
-    return tg_accept_place_load(place) < tg_accept_place_load(best);
-}
-
-/* NULL where all are full. */
-static struct tg_accept_place *choose(struct tg_acceptor *acceptor, uint32_t limit)
-{
-    struct tg_accept_place *best = NULL;
-    for (size_t i = 0; i < acceptor->count; i++) {
-        struct tg_accept_place *place = &acceptor->places[i];
-        if (tg_accept_place_load(place) < limit && is_better(place, best))
-            best = place;
-    }
-    return best;
-}
+enum { EVENTS = 32, RETRY_MILLISECONDS = 100, TAKE_BACK_MILLISECONDS = 5 };
 
 /* --- accepting --- */
 
@@ -138,20 +18,21 @@ enum state { GOES_ON, ALL_FULL, OUT_OF_RESOURCES };
 
 static enum state accept_one(struct tg_acceptor *acceptor, struct tg_listener *listener, uint32_t limit, bool *more)
 {
-    struct arrival arrival = { .listener = listener };
-    struct tg_accept_place *place = choose(acceptor, limit);
+    int descriptor;
+    struct tg_address peer;
+    struct tg_accept_place *place = tg_accept_places_choose(acceptor, limit);
     *more = false;
     if (!place)
         return ALL_FULL;
-    switch (tg_acceptor_take(listener, &arrival.descriptor, &arrival.peer)) {
+    switch (tg_acceptor_take(listener, &descriptor, &peer)) {
     case TG_ACCEPT_NONE_WAITS: return GOES_ON;
     case TG_ACCEPT_NO_RESOURCES: return OUT_OF_RESOURCES;
     case TG_ACCEPTED: break;
     }
-    *more = add_to_batch(place, &arrival);
+    *more = tg_accept_place_add(place, descriptor, listener, &peer);
     if (*more)
         return GOES_ON;
-    close(arrival.descriptor);
+    close(descriptor);
     return OUT_OF_RESOURCES;
 }
 
@@ -170,7 +51,7 @@ static void accept_rest(struct tg_acceptor *acceptor, struct tg_listener *listen
     bool more = true;
     while (more)
         accept_one(acceptor, listener, UINT32_MAX, &more);
-    post_batches(acceptor);
+    tg_accept_places_post(acceptor);
 }
 
 /* --- orders --- */
@@ -227,7 +108,7 @@ static void pause_accepting(struct tg_acceptor *acceptor, enum state state)
     struct pollfd bell = { .fd = acceptor->bell, .events = POLLIN };
     tg_acceptor_count_pause(acceptor);
     atomic_store(&acceptor->paused, true);
-    bool still_full = state == OUT_OF_RESOURCES || !choose(acceptor, atomic_load(&acceptor->limit));
+    bool still_full = state == OUT_OF_RESOURCES || !tg_accept_places_choose(acceptor, atomic_load(&acceptor->limit));
     if (still_full)
         poll(&bell, 1, state == OUT_OF_RESOURCES ? RETRY_MILLISECONDS : -1);
     atomic_store(&acceptor->paused, false);
@@ -246,7 +127,7 @@ static enum state accept_ready(struct tg_acceptor *acceptor, const struct epoll_
         enum state state = accept_some(acceptor, events[i].data.ptr);
         worst = state > worst ? state : worst;
     }
-    post_batches(acceptor);
+    tg_accept_places_post(acceptor);
     if (rung)
         hear_bell(acceptor);
     return worst;
@@ -258,11 +139,15 @@ static void *accept_connections(void *context)
     struct epoll_event events[EVENTS];
     tg_log_set_thread("acceptor", NULL);
     while (!acceptor->ending) {
-        int count = epoll_wait(acceptor->set, events, EVENTS, -1);
+        int timeout = tg_accept_places_wait(acceptor) ? TAKE_BACK_MILLISECONDS : -1;
+        int count = epoll_wait(acceptor->set, events, EVENTS, timeout);
+        if (timeout >= 0)
+            tg_accept_places_take_back(acceptor);
         enum state state = accept_ready(acceptor, events, count);
         if (state != GOES_ON && !acceptor->ending)
             pause_accepting(acceptor, state);
     }
+    tg_accept_places_forget(acceptor);
     return NULL;
 }
 

@@ -184,7 +184,7 @@ static void be_held_up(struct tg_message *message, struct tg_loop *loop)
     pthread_mutex_unlock(&held_up);
 }
 
-static void a_worker_that_is_held_up_gets_few(void **state)
+static void a_worker_that_is_held_up_delays_no_connection(void **state)
 {
     (void)state;
     int raws[60];
@@ -194,14 +194,37 @@ static void a_worker_that_is_held_up_gets_few(void **state)
     assert_true(tg_acceptor_add(acceptor, listener));
     pthread_mutex_lock(&held_up);
     tg_loop_post(workers[0].loop, &hold);
-    for (int i = 0; i < 60; i++) {
-        raws[i] = connect_to(tg_listener_address(listener));
-        ask(raws[i]);
-        answers_within(raws[i], 5);
-    }
-    assert_in_range(atomic_load(&workers[0].connections), 0, 20);
+    connect_many(raws, 60, tg_listener_address(listener));
+    assert_int_equal(atomic_load(&workers[0].arrivals), 0);
+    assert_int_equal(atomic_load(&workers[1].connections), 60);
     pthread_mutex_unlock(&held_up);
     close_many(raws, 60);
+    tg_acceptor_remove(acceptor, listener);
+    stop_workers();
+    tg_listener_close(listener);
+}
+
+static void when_all_workers_are_held_up_connections_wait(void **state)
+{
+    (void)state;
+    int raws[20];
+    struct tg_message holds[2] = { { .run = be_held_up }, { .run = be_held_up } };
+    start_workers(2, 1000);
+    struct tg_listener *listener = open_listener();
+    assert_true(tg_acceptor_add(acceptor, listener));
+    pthread_mutex_lock(&held_up);
+    for (int i = 0; i < 2; i++)
+        tg_loop_post(workers[i].loop, &holds[i]);
+    for (int i = 0; i < 20; i++) {
+        raws[i] = connect_to(tg_listener_address(listener));
+        ask(raws[i]);
+    }
+    assert_false(answers_within(raws[0], 20));
+    pthread_mutex_unlock(&held_up);
+    assert_true(answers_within(raws[0], 20000));
+    for (int i = 1; i < 20; i++)
+        hear_answer(raws[i]);
+    close_many(raws, 20);
     tg_acceptor_remove(acceptor, listener);
     stop_workers();
     tg_listener_close(listener);
@@ -361,7 +384,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_spread_evenly),
-        cmocka_unit_test(a_worker_that_is_held_up_gets_few),
+        cmocka_unit_test(a_worker_that_is_held_up_delays_no_connection),
+        cmocka_unit_test(when_all_workers_are_held_up_connections_wait),
         cmocka_unit_test(with_several_workers_accepting_pauses_at_the_limit),
         cmocka_unit_test(with_one_worker_accepting_pauses_at_the_limit),
         cmocka_unit_test(with_several_workers_a_listener_that_goes_is_emptied),
