@@ -89,7 +89,7 @@ static int complain(const struct tg_command *command, const char *problem, const
     fprintf(stderr, "tidegate%s%s: %s \"%s\"", command ? " " : "", command ? command->name : "", problem, word);
     if (meant)
         fprintf(stderr, " (did you mean \"%s\"?)", meant);
-    fprintf(stderr, "; see `tidegate %s--help`\n", command ? command->name : "");
+    fprintf(stderr, "; see `tidegate %s%s--help`\n", command ? command->name : "", command ? " " : "");
     return TG_EXIT_USAGE;
 }
 

@@ -193,12 +193,13 @@ static void free_parts(struct tg_gateway *gateway)
         tg_log_set_thread("control", NULL);
         tg_log_thread_stop(gateway->logs, 1);
     }
+    /* Whoever asked to stop may start the next one at once. */
+    tg_admin_socket_close(&gateway->socket);
     answer_stop_calls(gateway);
     if (gateway->admin)
         tg_admin_server_free(gateway->admin);
     tg_signals_deinit(&gateway->signals);
     tg_loop_free(gateway->loop);
-    tg_admin_socket_close(&gateway->socket);
     tg_thread_release_pools();
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/log.h"
 #include "control/log_sink.h"
 #include "control/thread.h"
@@ -28,6 +29,7 @@ struct tg_log_thread {
     _Atomic size_t ring_count;
     struct tg_log_ring *rings[RINGS_MAX];
     struct tg_log_ring *own; /* what the log thread itself has to say */
+    struct tg_counters counters;
     _Atomic uint64_t sink_dropped;
     struct tg_log_sink access, error;
     uint64_t reported; /* of dropped lines */
@@ -61,6 +63,17 @@ static bool take_line(void *context, enum tg_log_target target, struct tg_slice 
     return true;
 }
 
+/* What rings dropped is counted by those who write to them. */
+static void count_drops(struct tg_log_thread *logs)
+{
+    uint64_t before = atomic_load_explicit(&logs->sink_dropped, memory_order_relaxed);
+    uint64_t dropped = logs->access.dropped + logs->error.dropped;
+    if (dropped == before)
+        return;
+    tg_counters_add(&logs->counters, TG_COUNTER_LOG_LINES_DROPPED, (int64_t)(dropped - before));
+    atomic_store_explicit(&logs->sink_dropped, dropped, memory_order_relaxed);
+}
+
 static size_t drain_rings(struct tg_log_thread *logs)
 {
     size_t lines = 0, count = atomic_load(&logs->ring_count);
@@ -68,7 +81,7 @@ static size_t drain_rings(struct tg_log_thread *logs)
         lines += tg_log_ring_drain(logs->rings[i], take_line, logs);
     tg_log_sink_flush(&logs->access);
     tg_log_sink_flush(&logs->error);
-    atomic_store_explicit(&logs->sink_dropped, logs->access.dropped + logs->error.dropped, memory_order_relaxed);
+    count_drops(logs);
     return lines;
 }
 
@@ -174,6 +187,7 @@ static void *run_log_thread(void *context)
 
 static void free_log_thread(struct tg_log_thread *logs)
 {
+    tg_counters_unregister(&logs->counters);
     for (size_t i = 0; i < logs->ring_count; i++)
         tg_log_ring_free(logs->rings[i]);
     tg_log_sink_deinit(&logs->access);
@@ -188,9 +202,11 @@ static void free_log_thread(struct tg_log_thread *logs)
 
 struct tg_log_thread *tg_log_thread_start(void)
 {
-    struct tg_log_thread *logs = calloc(1, sizeof *logs);
+    struct tg_log_thread *logs = aligned_alloc(_Alignof(struct tg_log_thread), sizeof *logs);
     if (!logs)
         return NULL;
+    memset(logs, 0, sizeof *logs);
+    tg_counters_register(&logs->counters);
     pthread_mutex_init(&logs->lock, NULL);
     tg_log_sink_init(&logs->access, STDOUT_FILENO);
     tg_log_sink_init(&logs->error, STDERR_FILENO);
