@@ -93,7 +93,9 @@ function boot.top_level()
   config = require "tidegate.config"
   local chunk, message = core.main()
   if not chunk then error(message, 0) end
-  sandbox.enclose(chunk)()
+  local good, failure = pcall(sandbox.enclose(chunk))
+  sandbox.close_files()
+  if not good then error(failure, 0) end
   local plan = config.finish()
   return plan, config.serialise(plan)
 end

@@ -41,9 +41,28 @@ local OS_INSTEAD = {
   rename = "change files outside of the gateway", tmpname = "change files outside of the gateway",
 }
 
+local opened = {}
+
+-- A VM ends without finalizers: what a file of the configuration leaves open is closed at the end of the load.
+local function remembered(open)
+  return function(...)
+    local file, message, code = open(...)
+    if file then opened[#opened + 1] = file end
+    return file, message, code
+  end
+end
+
+function sandbox.close_files()
+  for _, file in ipairs(opened) do
+    if io.type(file) == "file" then file:close() end
+  end
+  opened = {}
+end
+
 local function library_io()
   local fields = {}
   for key, value in pairs(io) do
+    if key == "open" or key == "popen" or key == "tmpfile" then value = remembered(value) end
     fields[key] = type(value) == "function" and key ~= "type" and only_at_load("io." .. key, value, IO_INSTEAD) or value
   end
   return fields
