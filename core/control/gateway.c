@@ -76,7 +76,7 @@ bool tg_gateway_start_workers(struct tg_gateway *gateway, uint32_t count)
     for (gateway->worker_count = 0; gateway->worker_count < count; gateway->worker_count++) {
         struct tg_worker_thread *thread = &gateway->workers[gateway->worker_count];
         struct tg_log_ring *ring = tg_log_thread_ring(gateway->logs, WORKER_RING);
-        if (!ring || !tg_worker_thread_start(thread, gateway->worker_count, gateway->loop, ring))
+        if (!ring || !tg_worker_thread_start(thread, gateway->worker_count, count, gateway->loop, ring))
             return false;
     }
     if (!start_acceptor(gateway))

@@ -23,10 +23,11 @@ static void run_loop(struct tg_worker_thread *thread)
 static void *run_worker(void *context)
 {
     struct tg_worker_thread *thread = context;
-    uint32_t id = thread->worker.id;
+    uint32_t id = thread->worker.id, count = thread->worker.count;
     tg_log_set_thread(thread->name, thread->ring);
     if (tg_worker_init(&thread->worker, thread->loop, &tg_script_hooks, thread->ring)) {
         thread->worker.id = id;
+        thread->worker.count = count;
         run_loop(thread);
     } else {
         thread->failed = true;
@@ -105,10 +106,10 @@ static bool start_thread(struct tg_worker_thread *thread)
     return true;
 }
 
-bool tg_worker_thread_start(struct tg_worker_thread *thread, uint32_t id, struct tg_loop *control,
+bool tg_worker_thread_start(struct tg_worker_thread *thread, uint32_t id, uint32_t count, struct tg_loop *control,
                             struct tg_log_ring *ring)
 {
-    *thread = (struct tg_worker_thread){ .control = control, .ring = ring, .worker.id = id };
+    *thread = (struct tg_worker_thread){ .control = control, .ring = ring, .worker.id = id, .worker.count = count };
     snprintf(thread->name, sizeof thread->name, "worker %u", id);
     tg_list_init(&thread->shares);
     set_messages(thread);

@@ -28,8 +28,8 @@ struct tg_worker_thread {
     void (*on_ended)(struct tg_worker_thread *thread, struct tg_loop *control);
 };
 
-/* `ring` belongs to the log thread. Waits until the worker's loop is about to run. */
-bool tg_worker_thread_start(struct tg_worker_thread *thread, uint32_t id, struct tg_loop *control,
+/* The worker `id` of `count`. `ring` belongs to the log thread. Waits until the worker's loop is about to run. */
+bool tg_worker_thread_start(struct tg_worker_thread *thread, uint32_t id, uint32_t count, struct tg_loop *control,
                             struct tg_log_ring *ring) __attribute__((warn_unused_result));
 /* For what the worker accepts; before any share is prepared. */
 void tg_worker_thread_set_acceptor(struct tg_worker_thread *thread, struct tg_acceptor *acceptor);
