@@ -72,6 +72,8 @@ void tg_stream_reset(struct tg_stream *stream);
 /* In the background, so that no answer is lost to a reset: send what is left (up to 30 s), end our direction, read and
  * discard up to 2 s or 64 KiB, close. */
 void tg_stream_linger(struct tg_stream *stream);
+/* A lingering stream of this loop still has bytes to send. */
+bool tg_loop_has_last_words(const struct tg_loop *loop);
 
 /* Between threads. A detached socket belongs to no loop; nothing of it may be unsent or unread. */
 struct tg_socket {

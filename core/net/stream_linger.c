@@ -51,6 +51,16 @@ void tg_stream_linger_sent(struct tg_stream *stream)
         tg_deadline_in(&stream->linger_deadline, READING_SECONDS);
 }
 
+bool tg_loop_has_last_words(const struct tg_loop *loop)
+{
+    for (const struct tg_list *link = loop->streams.next; link != &loop->streams; link = link->next) {
+        const struct tg_stream *stream = TG_CONTAINER_OF(link, struct tg_stream, all_link);
+        if (stream->lingering && !stream->finished)
+            return true;
+    }
+    return false;
+}
+
 void tg_stream_linger(struct tg_stream *stream)
 {
     if (stream->failed || stream->connecting || (stream->finished && stream->peer_ended)) {

@@ -20,6 +20,11 @@ static void drain_is_over(struct tg_deadline *deadline)
 {
     struct tg_worker *worker = TG_CONTAINER_OF(deadline, struct tg_worker, drain_end);
     struct tg_list *link;
+    if (tg_loop_now(worker->loop) < worker->drain_until) { /* a look in between */
+        tg_deadline_set(deadline, worker->drain_until);
+        tg_worker_quiet_if_drained(worker);
+        return;
+    }
     while ((link = tg_list_first(&worker->clients)) != NULL)
         tg_client_h1_kill(link);
     be_quiet(worker); /* a log phase may still wait; nobody else does */
@@ -83,7 +88,14 @@ void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct t
 
 void tg_worker_quiet_if_drained(struct tg_worker *worker)
 {
-    if (worker->draining && worker->exchanges == 0 && tg_list_empty(&worker->clients))
+    static const double look_again = 0.02; /* seconds */
+    double now = tg_loop_now(worker->loop);
+    if (!worker->draining || worker->exchanges > 0 || !tg_list_empty(&worker->clients))
+        return;
+    /* A slow reader still gets the rest of its answer. */
+    if (tg_loop_has_last_words(worker->loop) && now < worker->drain_until)
+        tg_deadline_set(&worker->drain_end, fmin(worker->drain_until, now + look_again));
+    else
         be_quiet(worker);
 }
 
@@ -91,10 +103,11 @@ void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
 {
     worker->draining = true;
     worker->drain_idle_until = tg_loop_now(worker->loop) + idle;
+    worker->drain_until = deadline;
     tg_worker_quiet_if_drained(worker);
     if (!worker->quiet)
         return;
     for (struct tg_list *link = worker->clients.next; link != &worker->clients; link = link->next)
         tg_client_h1_drain(link, worker->drain_idle_until);
-    tg_deadline_set(&worker->drain_end, deadline);
+    tg_deadline_set(&worker->drain_end, fmin(deadline, worker->drain_end.at));
 }

@@ -28,7 +28,7 @@ struct tg_worker {
     struct tg_list clients;       /* client connections */
     uint32_t exchanges;           /* not over yet */
     bool draining;                /* stop: answers say close */
-    double drain_idle_until;
+    double drain_idle_until, drain_until;
     struct tg_deadline drain_end;            /* whatever still runs then is cut */
     void (*quiet)(struct tg_worker *worker); /* draining, and nothing runs any more; called once; set by control/ */
     void *context;                           /* control's */
