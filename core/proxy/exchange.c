@@ -199,9 +199,7 @@ static void heed_client(struct tg_exchange *exchange)
     if (exchange->state >= TG_EXCHANGE_LOG)
         return;
     if (exchange->client_left) {
-        enum tg_reason why = exchange->end_reason;
-        tg_exchange_break_off(exchange, TG_REASON_CLIENT_LEFT);
-        exchange->end_reason = why ? why : TG_REASON_CLIENT_LEFT;
+        tg_exchange_break_off(exchange, exchange->end_reason ? exchange->end_reason : TG_REASON_CLIENT_LEFT);
         return;
     }
     struct tg_problem problem = exchange->client_problem;

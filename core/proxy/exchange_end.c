@@ -42,10 +42,10 @@ void tg_exchange_break_off(struct tg_exchange *exchange, enum tg_reason reason)
     exchange->end_reason = reason;
     if (client)
         client->ops->reset(client, reason);
-    if (reason == TG_REASON_CLIENT_LEFT) {
-        exchange->logged_status = 499;
+    if (reason == TG_REASON_CLIENT_LEFT)
         tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_CLIENT_ABORTS, 1);
-    }
+    if (reason == TG_REASON_CLIENT_LEFT || !exchange->head_sent)
+        exchange->logged_status = (uint16_t)tg_reason_status(reason);
     enter_log(exchange);
 }
 
