@@ -1,11 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "script_rig.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,7 +10,6 @@
 #include "base/log.h"
 #include "http/h1_parse.h"
 #include "run_loop.h"
-#include "script_rig.h"
 
 void rig_init(struct rig *rig)
 {
@@ -243,4 +238,31 @@ void rig_expect(struct rig *rig, const char *body, const char *answer)
     assert_true(right);
     assert_int_equal(result, TG_HOOK_ANSWERED);
     rig_end(exchange);
+}
+
+struct group {
+    const char *name;
+    const struct CMUnitTest *tests;
+    size_t count;
+    int failed;
+};
+
+static void *run_group(void *context)
+{
+    struct group *group = context;
+    group->failed = _cmocka_run_group_tests(group->name, group->tests, group->count, NULL, NULL);
+    return NULL;
+}
+
+int rig_main(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+    struct group group = { name, tests, count, 1 };
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    if (pthread_attr_setstacksize(&attributes, TG_SCRIPT_STACK) == 0 &&
+        pthread_create(&thread, &attributes, run_group, &group) == 0)
+        pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+    return group.failed;
 }

@@ -3,6 +3,13 @@
 #ifndef TG_UNIT_SCRIPT_RIG_H
 #define TG_UNIT_SCRIPT_RIG_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "proxy/exchange.h"
 #include "proxy/peer.h"
 #include "script/script.h"
@@ -52,5 +59,7 @@ void rig_end(struct tg_exchange *exchange);
  * answer's body must be `answer`; where it begins with "raises ", the phase must fail with that in the error log. */
 void rig_expect(struct rig *rig, const char *body, const char *answer);
 struct tg_slice rig_answer(struct tg_exchange *exchange);
+/* Runs the tests in a thread with the stack that Lua needs. */
+int rig_main(const char *name, const struct CMUnitTest *tests, size_t count);
 
 #endif

@@ -1,11 +1,4 @@
 /* The objects that handlers get, one request each: what is read, what is set, and what raises. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "script_rig.h"
 
 static struct rig rig;
@@ -251,5 +244,5 @@ int main(void)
         TEST(the_standard_library_is_sealed),
         TEST(library_functions_work_in_a_phase),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rig_main("script api", tests, sizeof(tests) / sizeof(*tests));
 }

@@ -1,11 +1,4 @@
 /* Loading: what is refused, with which words, and that all VMs of a generation agree. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -259,5 +252,5 @@ int main(void)
         TEST(a_load_is_given_up_when_asked),
         TEST(check_loads_and_runs_init),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return rig_main("script load", tests, sizeof(tests) / sizeof(*tests));
 }
