@@ -116,9 +116,12 @@ static void start(struct tg_vm *vm, double timeout, void (*done)(void *context, 
 }
 
 /* Who reads exchange->times.script: the access log, or a handler of the log phase. */
-static bool wants_times(const struct tg_snapshot *snapshot)
+static bool wants_times(const struct tg_vm *vm)
 {
-    return !snapshot->settings.access_log_off;
+    for (size_t i = 0; i < vm->source->use_count; i++)
+        if (vm->source->uses[i].phases >> TG_PHASE_LOG & 1)
+            return true;
+    return !vm->snapshot->settings.access_log_off;
 }
 
 void tg_script_attach(struct tg_vm *vm, struct tg_lease *lease, double timeout,
@@ -127,7 +130,7 @@ void tg_script_attach(struct tg_vm *vm, struct tg_lease *lease, double timeout,
     vm->lease = lease;
     vm->worker = lease->worker;
     vm->loop = lease->worker->loop;
-    vm->timed = wants_times(vm->snapshot);
+    vm->timed = wants_times(vm);
     lease->script = vm;
     tg_deadline_init(&vm->attach.deadline, vm->loop, deadline_passed);
     tg_task_init(&vm->attach.begin, begin_inits);

@@ -108,6 +108,8 @@ void tg_record_free(struct tg_record *record)
 void tg_abi_abort(struct tg_abi_slot *slot)
 {
     struct tg_record *record = tg_record_of_slot(slot);
+    if (record->exchange->state >= TG_EXCHANGE_LOG)
+        return; /* there is nothing left to break off */
     record->abort_wanted = true;
     tg_loop_defer(record->vm->loop, &record->abort_task);
 }

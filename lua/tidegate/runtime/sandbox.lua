@@ -160,8 +160,8 @@ local ALLOWED = {
 }
 
 local PRIVATE = {
-  ffi = true, jit = true, package = true, ["tidegate.core"] = true, ["tidegate.host"] = true, ["thread.exdata"] = true,
-  ["thread.exdata2"] = true, ["string.buffer"] = true,
+  ffi = true, jit = true, package = true, ["tidegate.core"] = true, ["tidegate.host"] = true,
+  ["tidegate.config"] = true, ["thread.exdata"] = true, ["thread.exdata2"] = true, ["string.buffer"] = true,
 }
 
 local own_cjson
