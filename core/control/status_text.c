@@ -40,9 +40,11 @@ static void print_held(const json_t *generation)
 
 static void print_files(const json_t *generation)
 {
-    size_t index;
-    const json_t *file, *files = json_object_get(generation, "files");
-    json_array_foreach(files, index, file) printf("    %.12s  %s\n", text(file, "sha256"), text(file, "path"));
+    const json_t *files = json_object_get(generation, "files");
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const json_t *file = json_array_get(files, i);
+        printf("    %.12s  %s\n", text(file, "sha256"), text(file, "path"));
+    }
 }
 
 static void print_generation(const json_t *generation, bool files)
@@ -57,9 +59,8 @@ static void print_generation(const json_t *generation, bool files)
 
 static void print_list(const json_t *list, bool files)
 {
-    size_t index;
-    const json_t *generation;
-    json_array_foreach(list, index, generation) print_generation(generation, files);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        print_generation(json_array_get(list, i), files);
 }
 
 void tg_print_generations(const json_t *reply)
@@ -69,44 +70,44 @@ void tg_print_generations(const json_t *reply)
     print_list(json_object_get(reply, "generations"), true);
 }
 
-static void print_listeners(const json_t *reply)
+static void print_listeners(const json_t *listeners)
 {
-    size_t index;
-    const json_t *listener, *listeners = json_object_get(reply, "listeners");
-    json_array_foreach(listeners, index, listener) printf("  listens on %s\n", json_string_value(listener));
+    for (size_t i = 0; i < json_array_size(listeners); i++)
+        printf("  listens on %s\n", json_string_value(json_array_get(listeners, i)));
 }
 
-static void print_workers(const json_t *reply)
+static void print_worker(const json_t *worker)
 {
-    size_t index;
-    const json_t *worker, *workers = json_object_get(reply, "workers");
+    printf("  %lld  %lld connections", number(worker, "worker"), number(worker, "connections"));
+    if (json_is_true(json_object_get(worker, "answers")))
+        printf(", %lld requests\n", number(worker, "requests"));
+    else
+        printf(", doesn't answer: a script keeps it busy\n");
+}
+
+static void print_workers(const json_t *workers)
+{
     printf("workers\n");
-    json_array_foreach(workers, index, worker)
-    {
-        printf("  %lld  %lld connections", number(worker, "worker"), number(worker, "connections"));
-        if (json_is_true(json_object_get(worker, "answers")))
-            printf(", %lld requests\n", number(worker, "requests"));
-        else
-            printf(", doesn't answer: a script keeps it busy\n");
+    for (size_t i = 0; i < json_array_size(workers); i++)
+        print_worker(json_array_get(workers, i));
+}
+
+static void print_upstreams(const json_t *peers)
+{
+    printf("upstreams\n");
+    for (size_t i = 0; i < json_array_size(peers); i++) {
+        const json_t *peer = json_array_get(peers, i);
+        printf("  %s  %lld active, %lld idle\n", text(peer, "peer"), number(peer, "active"), number(peer, "idle"));
     }
 }
 
-static void print_upstreams(const json_t *reply)
+static void print_members(const char *title, json_t *object, const char *unit)
 {
-    size_t index;
-    const json_t *peer, *peers = json_object_get(reply, "upstreams");
-    printf("upstreams\n");
-    json_array_foreach(peers, index, peer)
-        printf("  %s  %lld active, %lld idle\n", text(peer, "peer"), number(peer, "active"), number(peer, "idle"));
-}
-
-static void print_members(const char *title, const json_t *object, const char *unit)
-{
-    const char *key;
-    json_t *value;
     printf("%s\n", title);
-    json_object_foreach((json_t *)object, key, value)
-        printf("  %-28s %lld%s\n", key, (long long)json_integer_value(value), unit);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        const char *key = json_object_iter_key(at);
+        printf("  %-28s %lld%s\n", key, (long long)json_integer_value(json_object_iter_value(at)), unit);
+    }
 }
 
 void tg_print_status(const json_t *reply)
@@ -115,11 +116,11 @@ void tg_print_status(const json_t *reply)
     bool stopping = json_is_true(json_object_get(reply, "stopping"));
     printf("tidegate %s, process %lld, up %.0f s%s\n", text(reply, "version"), number(reply, "pid"), uptime,
            stopping ? ", stopping" : "");
-    print_listeners(reply);
+    print_listeners(json_object_get(reply, "listeners"));
     printf("generations\n");
     print_list(json_object_get(reply, "generations"), false);
-    print_workers(reply);
-    print_upstreams(reply);
+    print_workers(json_object_get(reply, "workers"));
+    print_upstreams(json_object_get(reply, "upstreams"));
     print_members("memory", json_object_get(reply, "memory"), " bytes");
     print_members("counters", json_object_get(reply, "counters"), "");
     printf("log lines dropped: %lld\n", number(reply, "log_lines_dropped"));
