@@ -53,7 +53,7 @@ static void tell(struct tg_changes *changes, const struct tg_change *change, con
         tg_log(TG_LOG_ERROR, "the %s that %s asked for was refused, nothing has changed: %s", verb(change),
                change->asked_by, problem);
     else if (!problem)
-        tg_log(TG_LOG_INFO, "generation %llu is current on %u workers, by %s of %s%s%s",
+        tg_log(TG_LOG_INFO, "generation %llu is current on %u workers (%s, %s)%s%s",
                (unsigned long long)generation->number, generation->share_count, verb(change), change->asked_by,
                generation->note ? ": " : "", generation->note ? generation->note : "");
     if (change->done)

@@ -99,7 +99,7 @@ static void on_first_load(void *context, const char *problem, const struct tg_ge
 
 static void load_first(struct tg_gateway *gateway)
 {
-    struct tg_change *change = tg_change_new(TG_CHANGE_RELOAD, "tidegate run", NULL, NULL);
+    struct tg_change *change = tg_change_new(TG_CHANGE_RELOAD, "the start", NULL, NULL);
     if (!change) {
         tg_gateway_give_up(gateway, EXIT_FAILURE);
         return;

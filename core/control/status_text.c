@@ -51,7 +51,7 @@ static void print_generation(const json_t *generation, bool files)
 {
     const char *name = text(generation, "name"), *note = text(generation, "note");
     printf("  %lld  %-8s  %s%s%s%s%s\n", number(generation, "generation"), text(generation, "state"),
-           text(generation, "loaded_at"), *name ? "  " : "", name, *note ? ": " : "", note);
+           text(generation, "loaded_at"), *name || *note ? "  " : "", name, *name && *note ? ": " : "", note);
     print_held(generation);
     if (files)
         print_files(generation);
