@@ -93,6 +93,9 @@ const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field);
 double tg_abi_number(struct tg_abi_slot *slot, int32_t field);
 const char *tg_abi_set_text(struct tg_abi_slot *slot, int32_t field, const char *text, uint32_t length);
 const char *tg_abi_set_number(struct tg_abi_slot *slot, int32_t field, double value);
+/* The number of an upstream, or -1. */
+int32_t tg_abi_upstream_number(struct tg_abi_slot *slot, const char *name, uint32_t length);
+void tg_abi_set_upstream(struct tg_abi_slot *slot, int32_t number);
 int32_t tg_abi_has_response(struct tg_abi_slot *slot);
 /* req.ctx was made: it is dropped with the request. */
 void tg_abi_context_made(struct tg_abi_slot *slot);

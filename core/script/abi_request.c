@@ -235,13 +235,17 @@ static const char *set_query(struct tg_exchange *exchange, struct tg_request_hea
     return NULL;
 }
 
-static const char *set_upstream(struct tg_exchange *exchange, struct tg_slice name)
+int32_t tg_abi_upstream_number(struct tg_abi_slot *slot, const char *name, uint32_t length)
 {
-    struct tg_group *group = exchange->lease ? tg_snapshot_group(exchange->lease->snapshot, name) : NULL;
-    if (!group)
-        return "names no upstream";
-    exchange->group = group;
-    return NULL;
+    const struct tg_snapshot *snapshot = tg_record_of_slot(slot)->vm->snapshot;
+    const struct tg_group *group = tg_snapshot_group(snapshot, tg_slice_of(name, length));
+    return group ? (int32_t)group->index : -1;
+}
+
+void tg_abi_set_upstream(struct tg_abi_slot *slot, int32_t number)
+{
+    struct tg_record *record = tg_record_of_slot(slot);
+    record->exchange->group = &record->vm->snapshot->groups[number];
 }
 
 static const char *set_half_close(struct tg_exchange *exchange, struct tg_slice text)
@@ -278,7 +282,6 @@ const char *tg_abi_set_text(struct tg_abi_slot *slot, int32_t field, const char 
     switch (field) {
     case TG_ABI_METHOD: return set_method(exchange, &exchange->request, text);
     case TG_ABI_RAW_QUERY: return set_query(exchange, &exchange->request, text);
-    case TG_ABI_UPSTREAM: return set_upstream(exchange, text);
     case TG_ABI_HALF_CLOSE: return set_half_close(exchange, text);
     case TG_ABI_HOST:
         problem = set_host(exchange, &exchange->request, text);

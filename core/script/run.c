@@ -103,6 +103,8 @@ static void stop_watching(struct tg_run *run)
 
 static void stop_waiting(struct tg_run *run)
 {
+    if (!run->waiting && tg_list_empty(&run->step.link) && tg_list_empty(&run->watching))
+        return;
     run->waiting = false;
     if (run->timer_ready)
         tg_deadline_clear(&run->timer);

@@ -104,13 +104,21 @@ local function text_setter(name, field, absent)
   end
 end
 
--- The commonest of them, with a function of its own.
-local function set_upstream(slot, value)
+-- The numbers of upstreams by their names, as far as they were asked for.
+local upstreams = {}
+
+local function number_of_upstream(slot, name)
+  if type(name) ~= "string" then raise("req.upstream: the name of an upstream expected, got a " .. type(name)) end
+  local found = C.tg_abi_upstream_number(slot, name, #name)
+  if found < 0 then raise(("req.upstream: unknown upstream %q"):format(name)) end
+  upstreams[name] = found
+  return found
+end
+
+-- The commonest of setters.
+local function set_upstream(slot, name)
   if slot.phase ~= REQUEST then check_phase(slot, "upstream") end
-  if type(value) ~= "string" then raise("req.upstream: the name of an upstream expected, got a " .. type(value)) end
-  if C.tg_abi_set_text(slot, C.TG_ABI_UPSTREAM, value, #value) ~= nil then
-    raise(("req.upstream: unknown upstream %q"):format(value))
-  end
+  C.tg_abi_set_upstream(slot, name ~= nil and upstreams[name] or number_of_upstream(slot, name))
 end
 
 local function set_time_left(slot, value)
