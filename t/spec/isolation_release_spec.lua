@@ -8,7 +8,7 @@ local socket = require "socket"
 
 local CONFIG = [[
 local tg = require "tidegate"
-tg.settings { access_log = "${folder}/access.log", scripts = { cpu = 2 }, limits = { body = 20 * tg.GB } }
+tg.settings { access_log = "${folder}/access.log", limits = { body = 20 * tg.GB } }
 tg.listen "127.0.0.1:${port}"
 tg.upstream "origin" { "127.0.0.1:${origin}" }
 tg.route { path = "/stuck", request = function(req)
@@ -127,7 +127,7 @@ describe("a gateway", function()
     local before = ticks()
     socket.sleep(1)
     assert(ticks() - before < 20, "it spins")
-    for i = 1, 60 do connections[i]:close() end
+    for i = 1, 110 do connections[i]:close() end
     gateway.wait_until(function()
       local probe = edge:connect()
       probe:send(client.format { path = "/quick" })

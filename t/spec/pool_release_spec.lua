@@ -61,7 +61,7 @@ describe("the pool", function()
   it("keeps three connections at most for 60 s at eight requests a second, though the origin closes after 1 s idle",
     function()
     start(8, { idle = 1000 })
-    run_load("--new", "--rate", 8, "--connections", 8, "--seconds", 60, "--path", "/?text=hello")
+    run_load("--new", "--even", "--rate", 8, "--seconds", 60, "--path", "/?text=hello")
     local stats = strict:stats()
     assert.is_true(stats.requests > 400)
     assert(stats.accepted <= 3, "the origin accepted " .. stats.accepted)
@@ -77,7 +77,7 @@ describe("the pool", function()
       text[#text + 1] = ('tg.route { path = "/o%d/*", upstream = "o%d" }\n'):format(i - 1, i - 1)
     end
     edge = gateway.start { config = table.concat(text), workers = 8 }
-    run_load("--new", "--rate", 400, "--paths", 200, "--connections", 64, "--seconds", 30, "--path", "/?text=hello")
+    run_load("--new", "--rate", 400, "--paths", 200, "--connections", 200, "--seconds", 30, "--path", "/?text=hello")
     local stats = strict:stats()
     local opened, first = 0, 0
     for _, count in ipairs(stats.accepted_on) do

@@ -1,11 +1,12 @@
 /* load: a client that keeps many connections busy and checks each answer.
  *
  *     load --port P [--connections N] [--seconds S] [--count N] [--path PATH] [--paths N] [--new] [--rate R]
- *          [--same FIELD,FIELD,...] [--field LINE] [--mixed SEED]
+ *          [--even] [--same FIELD,FIELD,...] [--field LINE] [--mixed SEED]
  *
- *   --paths N   puts /oI in front of the path, with I at random below N
+ *   --paths N   puts /oI in front of the path, with I the number of the connection, modulo N
  *   --new       opens a connection for each request
- *   --rate R    starts R requests a second in all, at random times, instead of one after the other
+ *   --rate R    R requests a second in all, at random times, instead of one after the other; never two at once on the
+ *               same connection. --even: in equal steps
  *   --same      these response fields must be there and agree; a line "floor N" on the standard input says that the
  *               first of them, a number, may not be below N for requests that begin from then on. "floor N" is answered
  *               with a line "floor N" when every request that began before has ended
@@ -57,12 +58,12 @@ struct slot {
 static struct {
     int set, port, paths;
     unsigned slots;
-    double seconds, rate, started, next_start;
+    double seconds, rate, started;
     uint64_t count, begun, ended, failed, connects, random;
     const char *path, *field;
     char *same[SAME_MOST];
     unsigned same_count, error_count;
-    bool fresh, mixed;
+    bool fresh, mixed, even;
     long floor, floor_told;
     char *errors[SHOWN_ERRORS];
     struct slot *all;
@@ -126,7 +127,7 @@ static void add_plain(struct slot *slot)
     add_wanted(slot);
     char prefix[32] = "";
     if (load.paths > 0)
-        snprintf(prefix, sizeof prefix, "/o%d", (int)random_below((uint64_t)load.paths));
+        snprintf(prefix, sizeof prefix, "/o%d", (int)(slot - load.all) % load.paths);
     text_print(&slot->output, "GET %s%s HTTP/1.1\r\nHost: load.example\r\n%s%s\r\n", prefix, load.path,
                load.field ? load.field : "", load.field ? "\r\n" : "");
 }
@@ -479,15 +480,17 @@ static void readable(struct slot *slot)
 
 /* ---- the loop ---- */
 
-static bool may_start(double time)
+/* With a rate: also says when the next one may. */
+static bool may_start(struct slot *slot, double time)
 {
     if (over())
         return false;
     if (load.rate <= 0)
         return true;
-    if (time < load.next_start)
-        return false;
-    load.next_start += -log(((double)random_below(1000000) + 1) / 1000001) / load.rate;
+    double step = load.slots / load.rate;
+    slot->ready_at += load.even ? step : -log(((double)random_below(1000000) + 1) / 1000001) * step;
+    if (slot->ready_at < time)
+        slot->ready_at = time;
     return true;
 }
 
@@ -530,7 +533,7 @@ static bool start_and_expire(void)
         struct slot *slot = &load.all[i];
         if (slot->wanted_count > 0 && time > slot->deadline)
             fail(slot, "no answer within 20 s");
-        if (slot->wanted_count == 0 && time >= slot->ready_at && may_start(time))
+        if (slot->wanted_count == 0 && time >= slot->ready_at && may_start(slot, time))
             begin(slot);
         busy = busy || slot->wanted_count > 0;
     }
@@ -603,6 +606,8 @@ static void read_option(const char *name)
         read_same(optarg);
     else if (strcmp(name, "mixed") == 0)
         load.mixed = true, load.random += strtoull(optarg, NULL, 10) * 7919;
+    else if (strcmp(name, "even") == 0)
+        load.even = true;
     else
         load.fresh = true;
 }
@@ -610,9 +615,9 @@ static void read_option(const char *name)
 int main(int count, char **arguments)
 {
     static const char *names[] = { "port", "connections", "seconds", "count", "path", "paths",
-                                   "rate", "same",        "field",   "mixed", "new" };
-    struct option options[12] = { 0 };
-    for (int i = 0; i < 11; i++)
+                                   "rate", "same",        "field",   "mixed", "new",  "even" };
+    struct option options[13] = { 0 };
+    for (int i = 0; i < 12; i++)
         options[i] = (struct option){ names[i], i < 10 ? required_argument : no_argument, NULL, 'x' };
     for (int index = 0, option; (option = getopt_long(count, arguments, "", options, &index)) != -1;) {
         if (option != 'x')
@@ -626,9 +631,12 @@ int main(int count, char **arguments)
         load.all[i].socket = -1;
         load.all[i].input = malloc(INPUT_ROOM);
     }
+    load.started = now();
+    if (load.rate > 0)
+        for (unsigned i = 0; i < load.slots; i++)
+            load.all[i].ready_at = load.started + i / load.rate;
     struct epoll_event input = { .events = EPOLLIN };
     epoll_ctl(load.set, EPOLL_CTL_ADD, 0, &input);
-    load.started = load.next_start = now();
     run();
     report();
     return load.failed > 0;
