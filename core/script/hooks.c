@@ -88,6 +88,8 @@ static bool handler_over(struct tg_record *record, enum tg_run_outcome outcome, 
     }
     record->run = NULL;
     tg_run_free(run, outcome);
+    if (outcome == TG_RUN_FAILED)
+        tg_vm_recover(record->vm);
     *result = failed ? TG_HOOK_FAILED : record->answered_now ? TG_HOOK_ANSWERED : TG_HOOK_REROUTED;
     return !failed && !record->answered_now && !record->rerouted_now && !record->abort_wanted;
 }

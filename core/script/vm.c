@@ -32,6 +32,7 @@ struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapsh
     vm->source = tg_generation_source_ref(source);
     vm->snapshot = snapshot ? tg_snapshot_ref(snapshot) : NULL;
     vm->worker_id = worker_id;
+    vm->collect_above = snapshot ? (size_t)snapshot->settings.script_memory / 2 : SIZE_MAX;
     tg_vm_memory_init(&vm->memory);
     tg_list_init(&vm->held_back);
     tg_list_init(&vm->attach.tasks);
@@ -308,18 +309,42 @@ void tg_vm_destroy(struct tg_vm *vm)
     free(vm);
 }
 
-static int collect(lua_State *L)
+enum { COLLECTOR_STEP = 200 };
+
+static int collect_some(lua_State *L)
 {
-    lua_gc(L, LUA_GCSTEP, 200);
+    struct tg_vm *vm = lua_touserdata(L, 1);
+    size_t cap = (size_t)vm->snapshot->settings.script_memory;
+    if (!lua_gc(L, LUA_GCSTEP, COLLECTOR_STEP))
+        return 0;
+    /* What is left is in use: the next cycle waits until half of what remains is used too. */
+    size_t used = vm->memory.used, next = used < cap ? used + (cap - used) / 2 : used;
+    vm->collect_above = next > cap / 2 ? next : cap / 2;
     return 0;
+}
+
+static int collect_all(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+static void collect(struct tg_vm *vm, lua_CFunction how)
+{
+    if (lua_cpcall(vm->L, how, vm) != 0)
+        lua_settop(vm->L, 0);
 }
 
 void tg_vm_collect(struct tg_vm *vm)
 {
-    if (!vm->L || !vm->snapshot || vm->memory.used <= vm->snapshot->settings.script_memory / 2)
-        return;
-    if (lua_cpcall(vm->L, collect, NULL) != 0)
-        lua_settop(vm->L, 0);
+    if (vm->L && vm->memory.used > vm->collect_above)
+        collect(vm, collect_some);
+}
+
+void tg_vm_recover(struct tg_vm *vm)
+{
+    if (vm->memory.used > vm->snapshot->settings.script_memory / 4 * 3)
+        collect(vm, collect_all);
 }
 
 size_t tg_script_vm_memory(const struct tg_vm *vm)

@@ -80,6 +80,7 @@ struct tg_vm {
     struct tg_attach attach;
     struct tg_text scratch;
     char uuid[40];
+    size_t collect_above; /* memory.used beyond which the collector is helped */
     double hook_deadline; /* monotonic: a top level or init must be done by then; 0: no limit */
     double hook_limit;    /* its length, for the message */
     const char *hook_what;
@@ -106,8 +107,10 @@ bool tg_vm_call(struct tg_vm *vm, int arguments, int results, struct tg_text *er
     __attribute__((warn_unused_result));
 /* The VM that a state belongs to. */
 struct tg_vm *tg_vm_of(lua_State *L);
-/* Collector steps where the VM is over half its cap. */
+/* Between requests: collector steps where the VM is over half its cap. LuaJIT doesn't collect before it fails. */
 void tg_vm_collect(struct tg_vm *vm);
+/* After a script has failed: gives back what it had, if the VM is nearly full. */
+void tg_vm_recover(struct tg_vm *vm);
 
 /* record.c */
 /* The record of an exchange, made when it first enters Lua; NULL when out of memory. */
