@@ -203,14 +203,16 @@ static void heed_client(struct tg_exchange *exchange)
         return;
     }
     struct tg_problem problem = exchange->client_problem;
-    bool answering_an_error = exchange->error.status && !exchange->head_sent;
-    if (problem.status && !answering_an_error) {
-        exchange->request_pipe.failed = true;
-        exchange->client_problem = (struct tg_problem){ 0 };
-        const char *code = problem.status == 413 ? "too_large" : problem.status == 408 ? "timeout" : "bad_request";
-        tg_exchange_cancel_phase(exchange);
-        tg_exchange_fail(exchange, problem.status, code, problem.reason);
-    }
+    exchange->client_problem = (struct tg_problem){ 0 };
+    if (!problem.status)
+        return;
+    exchange->request_pipe.failed = true;
+    bool answer_is_ours = exchange->error.status || (exchange->head_sent && exchange->from != TG_FROM_UPSTREAM);
+    if (answer_is_ours) /* which doesn't depend on the body */
+        return;
+    const char *code = problem.status == 413 ? "too_large" : problem.status == 408 ? "timeout" : "bad_request";
+    tg_exchange_cancel_phase(exchange);
+    tg_exchange_fail(exchange, problem.status, code, problem.reason);
 }
 
 static void heed_time(struct tg_exchange *exchange)

@@ -669,6 +669,8 @@ static void test_a_body_over_the_limit_is_answered_once_and_reads_no_further(voi
     assert_true(f->body_paused);
     tg_exchange_from_client_body(f->exchange, bytes("world"));
     turn();
+    tg_exchange_from_client_problem(f->exchange, &(struct tg_problem){ 408, "too slow" });
+    turn();
     assert_int_equal(f->hook_runs, 1);
     tg_exchange_resume(f->exchange, TG_HOOK_DONE);
     turn();
