@@ -205,16 +205,26 @@ static void move_arrivals(struct tg_accept_place *from, struct tg_accept_batch *
     }
 }
 
+/* false: nothing to take back, or nobody to give it to. Looking for the best place forgets batches that were run, so
+ * this one is held meanwhile. */
+static bool take_back_oldest(struct tg_accept_place *place)
+{
+    struct tg_accept_batch *batch = oldest_undecided(place);
+    if (!batch)
+        return false;
+    atomic_fetch_add(&batch->holders, 1);
+    struct tg_accept_place *other = tg_accept_places_choose(place->acceptor, atomic_load(&place->acceptor->limit));
+    bool possible = other && !is_late(other);
+    if (possible && decide(batch, BATCH_TAKEN_BACK))
+        move_arrivals(place, batch);
+    let_go(batch);
+    return possible;
+}
+
 static void take_back(struct tg_accept_place *place)
 {
-    struct tg_accept_batch *batch;
-    while (is_late(place) && (batch = oldest_undecided(place)) != NULL) {
-        struct tg_accept_place *other = tg_accept_places_choose(place->acceptor, atomic_load(&place->acceptor->limit));
-        if (!other || is_late(other))
-            return;
-        if (decide(batch, BATCH_TAKEN_BACK))
-            move_arrivals(place, batch);
-    }
+    while (is_late(place) && take_back_oldest(place))
+        continue;
 }
 
 void tg_accept_places_take_back(struct tg_acceptor *acceptor)
