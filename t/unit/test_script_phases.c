@@ -143,11 +143,10 @@ static void tasks_end_with_their_request(void **state)
     (void)state;
     rig_start_with(&rig, RIG_HEAD "local count, kept = 0, nil\n"
                                   "tg.route { path = '/spawn', upstream = 'app', request = function(req)\n"
-                                  "  kept = tg.spawn(function() tg.sleep(0.005) count = count + 1 end)\n"
+                                  "  kept = tg.spawn(function() tg.sleep(60) count = count + 1 end)\n"
                                   "  tg.sleep(0.001)\n"
                                   "end }\n"
                                   "tg.route { path = '/count', upstream = 'app', request = function(req)\n"
-                                  "  tg.sleep(0.02)\n"
                                   "  local _, why = kept:wait()\n"
                                   "  return req:respond(200, count .. ' ' .. tostring(why))\n"
                                   "end }\n");
