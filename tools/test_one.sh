@@ -23,9 +23,9 @@ spec-release) export TIDEGATE_BIN=$build/tidegate TIDEGATE_VARIANT=release ;;
 *) export TIDEGATE_BIN=$build/asan/tidegate TIDEGATE_VARIANT=asan ;;
 esac
 
-# Sanitizers need their shadow memory where address randomisation might have put something else: setarch -R.
+# run SECONDS COMMAND...: sanitizers need their shadow memory where address randomisation might have put something else: setarch -R.
 run() {
-    timeout -k 10 "${TEST_TIMEOUT:-900}" setarch -R "$@" >"$log" 2>&1 </dev/null
+    timeout -k 10 "${TEST_TIMEOUT:-$1}" setarch -R "${@:2}" >"$log" 2>&1 </dev/null
 }
 
 # Prints the sum of the numbers that stand in front of (or after) the words of the pattern $1 in the log.
@@ -36,13 +36,13 @@ sum_of() {
 started=$SECONDS
 case $kind in
 unit*)
-    run "$path"
+    run 120 "$path"
     status=$?
     passed=$(sum_of '^\[  PASSED  \] [0-9]+')
     failed=$(sum_of '^\[  FAILED  \] [0-9]+')
     ;;
 spec*)
-    run busted --lua=/usr/bin/luajit -o plainTerminal "$path"
+    run 600 busted --lua=/usr/bin/luajit -o plainTerminal "$path"
     status=$?
     passed=$(sum_of '^[0-9]+ success')
     failed=$(($(sum_of '[0-9]+ failure') + $(sum_of '[0-9]+ error[s ]')))
@@ -58,10 +58,10 @@ echo "$passed $failed" >"$build/results/$name.count"
 text="$name: $passed passed, $failed failed, $((SECONDS - started)) s"
 if [ "$failed" != 0 ]; then
     text="$text, exit code $status
-$(cat "$log")"
+$(grep -vE '^\[ RUN|^\[       OK' "$log" | head -n 250)"
     for report in $found; do
         text="$text
-$(cat "$report")"
+$(head -n 60 "$report")"
     done
 fi
 printf '%s\n' "$text"
