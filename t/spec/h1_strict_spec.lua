@@ -473,9 +473,9 @@ describe("HTTP/1.1 as an origin may not speak it", function()
     local connection = edge:connect()
     connection:send(client.format { path = path })
     local head = assert(connection:read_head())
-    local rest = connection:read_to_end() or ""
     -- where the end was there before the head had gone on
-    if head.status == 502 then return rest end
+    if head.status == 502 then return "" end
+    local rest = connection:read_to_end() or ""
     assert.equal(200, head.status)
     if head.framing == "chunked" then
       assert(not rest:find "0\r\n\r\n$", "a cut body got a tidy end")
