@@ -109,6 +109,19 @@ static const char *write_te(struct tg_abi_slot *slot, int32_t section, struct tg
     return NULL;
 }
 
+/* A name that C knows is right, and needs no copy. */
+static const char *write_known(struct tg_fields *fields, enum tg_field_name token, struct tg_slice value, bool add)
+{
+    if (!tg_field_value_valid(value))
+        return "a field value with a control character, or a blank at its end";
+    struct tg_slice copy = tg_arena_copy(fields->arena, value);
+    if (!copy.at)
+        return "out of memory";
+    if (!add)
+        tg_fields_remove(fields, token, (struct tg_slice){ NULL, 0 });
+    return tg_fields_append(fields, token, tg_field_name_text(token), copy) ? NULL : "out of memory";
+}
+
 const char *tg_abi_header_write(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name,
                                 uint32_t length, const char *value, uint32_t value_length, int32_t add)
 {
@@ -119,6 +132,8 @@ const char *tg_abi_header_write(struct tg_abi_slot *slot, int32_t section, int32
         return write_te(slot, section, tg_slice_of(value, value_length));
     struct tg_fields *fields = section_of(slot, section);
     struct tg_slice field_name = { name, length }, field_value = { value, value_length };
+    if (token != TG_FIELD_OTHER)
+        return write_known(fields, (enum tg_field_name)token, field_value, add != 0);
     bool written = add ? tg_fields_add(fields, field_name, field_value, &problem)
                        : tg_fields_set(fields, field_name, field_value, &problem);
     return written ? NULL : problem;

@@ -101,15 +101,19 @@ static void stop_watching(struct tg_run *run)
     }
 }
 
-static void stop_waiting(struct tg_run *run)
+static void forget_wait(struct tg_run *run)
 {
-    if (!run->waiting && tg_list_empty(&run->step.link) && tg_list_empty(&run->watching))
-        return;
     run->waiting = false;
     if (run->timer_ready)
         tg_deadline_clear(&run->timer);
     tg_list_remove(&run->step.link);
     stop_watching(run);
+}
+
+static inline void stop_waiting(struct tg_run *run)
+{
+    if (run->waiting || !tg_list_empty(&run->step.link) || !tg_list_empty(&run->watching))
+        forget_wait(run);
 }
 
 static void wake_watchers(struct tg_run *task)
@@ -131,11 +135,13 @@ void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
     if (run->kind == TG_RUN_FREE)
         return;
     stop_waiting(run);
+    if (run->kind == TG_RUN_TASK) {
+        tg_list_remove(&run->link);
+        wake_watchers(run);
+    }
     run->abi.serial++;
     run->kind = TG_RUN_FREE;
     run->record = NULL;
-    tg_list_remove(&run->link);
-    wake_watchers(run);
     if (outcome == TG_RUN_DONE && run->thread)
         lua_settop(run->thread, 0);
     else
@@ -167,7 +173,8 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments)
     struct tg_vm *vm = run->vm;
     struct tg_exchange *exchange = run->record ? run->record->exchange : NULL;
     double begun = vm->timed && exchange ? tg_loop_now_fresh(vm->loop) : 0;
-    stop_waiting(run);
+    if (run->started)
+        stop_waiting(run);
     run->started = true;
     vm->current = run;
     vm->control.slot = run->record ? &run->record->slot : NULL;
