@@ -221,6 +221,17 @@ function Gateway:generations()
   return assert(cjson.decode(result.output))
 end
 
+---Asks the admin socket directly, for what has no command: a table, and the decoded reply.
+function Gateway:ask(question)
+  local handle = assert(require "socket.unix"())
+  handle:settimeout(20)
+  assert(handle:connect(self.socket))
+  assert(handle:send(cjson.encode(question) .. "\n"))
+  local reply = assert(handle:receive "*l")
+  handle:close()
+  return assert(cjson.decode(reply))
+end
+
 ---Stops it with SIGTERM and checks how it ended.
 function Gateway:stop()
   self.process.on_end = nil
