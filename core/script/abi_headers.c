@@ -17,12 +17,6 @@ static struct tg_request_head *head_of(struct tg_abi_slot *slot, int32_t section
     return section == TG_ABI_OF_OUT ? &exchange->outgoing : &exchange->request;
 }
 
-static const char *give(struct tg_abi_slot *slot, struct tg_slice text)
-{
-    slot->length = (int32_t)text.length;
-    return text.at ? text.at : "";
-}
-
 int32_t tg_abi_header_token(const char *name, uint32_t length)
 {
     return (int32_t)tg_field_name_of(tg_slice_of(name, length));
@@ -46,8 +40,8 @@ static const char *special(struct tg_abi_slot *slot, int32_t section, int32_t to
         return NULL;
     const struct tg_request_head *head = head_of(slot, section);
     if (token == TG_FIELD_TE)
-        return head->te_trailers ? give(slot, TG_SLICE("trailers")) : NULL;
-    return head->authority.text.length ? give(slot, head->authority.text) : NULL;
+        return head->te_trailers ? tg_abi_give(slot, TG_SLICE("trailers")) : NULL;
+    return head->authority.text.length ? tg_abi_give(slot, head->authority.text) : NULL;
 }
 
 /* Several lines as one value, as RFC 9110 5.3 allows; cookies as RFC 9113 8.2.3 joins them. */
@@ -61,7 +55,7 @@ static const char *join(struct tg_abi_slot *slot, const struct tg_fields *fields
         tg_text_append(joined, between);
         tg_text_append(joined, field->value);
     }
-    return give(slot, tg_text_slice(joined));
+    return tg_abi_give(slot, tg_text_slice(joined));
 }
 
 const char *tg_abi_header(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name, uint32_t length)
@@ -74,7 +68,7 @@ const char *tg_abi_header(struct tg_abi_slot *slot, int32_t section, int32_t tok
     const struct tg_field *field = tg_fields_find(fields, (enum tg_field_name)token, tg_slice_of(name, length));
     if (!field)
         return NULL;
-    return tg_fields_find_next(fields, field) ? join(slot, fields, field) : give(slot, field->value);
+    return tg_fields_find_next(fields, field) ? join(slot, fields, field) : tg_abi_give(slot, field->value);
 }
 
 /* Why a field isn't the script's to set; NULL where it is. */
@@ -194,7 +188,7 @@ int32_t tg_abi_header_next(struct tg_abi_slot *slot, int32_t section, int32_t fr
 
 const char *tg_abi_header_line_name(struct tg_abi_slot *slot, int32_t section, int32_t position)
 {
-    return give(slot, section_of(slot, section)->lines[position].name);
+    return tg_abi_give(slot, section_of(slot, section)->lines[position].name);
 }
 
 const char *tg_abi_header_line_value(struct tg_abi_slot *slot, int32_t section, int32_t position)
@@ -202,5 +196,5 @@ const char *tg_abi_header_line_value(struct tg_abi_slot *slot, int32_t section, 
     const struct tg_field *field = &section_of(slot, section)->lines[position];
     bool is_special;
     const char *text = special(slot, section, field->token, &is_special);
-    return text ? text : give(slot, field->value);
+    return text ? text : tg_abi_give(slot, field->value);
 }

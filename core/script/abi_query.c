@@ -1,12 +1,6 @@
 /* Query and cookies of the request. Pairs that a script doesn't touch keep their bytes and their order. */
 #include "script/run.h"
 
-static const char *give(struct tg_abi_slot *slot, struct tg_slice text)
-{
-    slot->length = (int32_t)text.length;
-    return text.at ? text.at : "";
-}
-
 /* One pair of the query, as it stands. */
 struct pair {
     struct tg_slice whole, name, value;
@@ -74,10 +68,10 @@ static bool is_named(struct tg_abi_slot *slot, const struct pair *pair, struct t
 static const char *give_decoded(struct tg_abi_slot *slot, struct tg_slice text)
 {
     if (!needs_decoding(text))
-        return give(slot, text);
+        return tg_abi_give(slot, text);
     struct tg_text *decoded = &tg_record_of_slot(slot)->joined;
     decode(text, decoded);
-    return give(slot, tg_text_slice(decoded));
+    return tg_abi_give(slot, tg_text_slice(decoded));
 }
 
 static struct tg_target *target_of(struct tg_abi_slot *slot)
@@ -225,6 +219,6 @@ const char *tg_abi_cookie(struct tg_abi_slot *slot, const char *name, uint32_t l
     struct tg_slice value;
     for (; field; field = tg_fields_find_next(fields, field))
         if (find_cookie(field->value, tg_slice_of(name, length), &value))
-            return give(slot, value);
+            return tg_abi_give(slot, value);
     return NULL;
 }

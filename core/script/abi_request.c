@@ -4,20 +4,14 @@
 #include "proxy/peer.h"
 #include "script/run.h"
 
-static const char *give(struct tg_abi_slot *slot, struct tg_slice text)
-{
-    slot->length = (int32_t)text.length;
-    return text.at ? text.at : "";
-}
-
 static const char *give_unless_empty(struct tg_abi_slot *slot, struct tg_slice text)
 {
-    return text.length ? give(slot, text) : NULL;
+    return text.length ? tg_abi_give(slot, text) : NULL;
 }
 
 static const char *give_string(struct tg_abi_slot *slot, const char *text)
 {
-    return text ? give(slot, tg_slice_from_string(text)) : NULL;
+    return text ? tg_abi_give(slot, tg_slice_from_string(text)) : NULL;
 }
 
 static const char *give_version(struct tg_abi_slot *slot, enum tg_version version)
@@ -29,7 +23,7 @@ static const char *give_version(struct tg_abi_slot *slot, enum tg_version versio
 static const char *give_ip(struct tg_abi_slot *slot, const struct tg_ip *ip)
 {
     struct tg_record *record = tg_record_of_slot(slot);
-    return give(slot, tg_slice_of(record->small, tg_ip_format(ip, record->small)));
+    return tg_abi_give(slot, tg_slice_of(record->small, tg_ip_format(ip, record->small)));
 }
 
 static const char *give_url(struct tg_abi_slot *slot)
@@ -47,12 +41,12 @@ static const char *give_url(struct tg_abi_slot *slot)
         tg_text_append(url, TG_SLICE("?"));
         tg_text_append(url, target->query);
     }
-    return give(slot, tg_text_slice(url));
+    return tg_abi_give(slot, tg_text_slice(url));
 }
 
 static const char *give_query(struct tg_abi_slot *slot, const struct tg_target *target)
 {
-    return target->has_query ? give(slot, target->query) : NULL;
+    return target->has_query ? tg_abi_give(slot, target->query) : NULL;
 }
 
 static const char *give_from(struct tg_abi_slot *slot, enum tg_response_from from)
@@ -64,9 +58,9 @@ static const char *give_from(struct tg_abi_slot *slot, enum tg_response_from fro
 static const char *outgoing_text(struct tg_abi_slot *slot, int32_t field, const struct tg_request_head *head)
 {
     switch (field) {
-    case TG_ABI_OUT_METHOD: return give(slot, head->method_text);
-    case TG_ABI_OUT_HOST: return give(slot, head->authority.host);
-    case TG_ABI_OUT_PATH: return give(slot, head->target.path);
+    case TG_ABI_OUT_METHOD: return tg_abi_give(slot, head->method_text);
+    case TG_ABI_OUT_HOST: return tg_abi_give(slot, head->authority.host);
+    case TG_ABI_OUT_PATH: return tg_abi_give(slot, head->target.path);
     default: return give_query(slot, &head->target);
     }
 }
@@ -77,8 +71,8 @@ static const char *response_text(struct tg_abi_slot *slot, int32_t field, const 
     switch (field) {
     case TG_ABI_RESPONSE_VERSION: return give_version(slot, exchange->response.version);
     case TG_ABI_RESPONSE_FROM: return give_from(slot, exchange->from);
-    case TG_ABI_RESPONSE_UPSTREAM: return upstream && exchange->group ? give(slot, exchange->group->name) : NULL;
-    case TG_ABI_RESPONSE_PEER: return upstream && exchange->peer ? give(slot, exchange->peer->name) : NULL;
+    case TG_ABI_RESPONSE_UPSTREAM: return upstream && exchange->group ? tg_abi_give(slot, exchange->group->name) : NULL;
+    case TG_ABI_RESPONSE_PEER: return upstream && exchange->peer ? tg_abi_give(slot, exchange->peer->name) : NULL;
     case TG_ABI_ERROR_CODE: return give_string(slot, exchange->error.code);
     default: return give_string(slot, exchange->error.detail);
     }
@@ -89,18 +83,18 @@ const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field)
     const struct tg_exchange *exchange = tg_record_of_slot(slot)->exchange;
     const struct tg_request_head *head = &exchange->request;
     switch (field) {
-    case TG_ABI_ID: return give(slot, tg_slice_of(exchange->id, sizeof(exchange->id)));
-    case TG_ABI_METHOD: return give(slot, head->method_text);
-    case TG_ABI_SCHEME: return give(slot, exchange->client.scheme);
+    case TG_ABI_ID: return tg_abi_give(slot, tg_slice_of(exchange->id, sizeof(exchange->id)));
+    case TG_ABI_METHOD: return tg_abi_give(slot, head->method_text);
+    case TG_ABI_SCHEME: return tg_abi_give(slot, exchange->client.scheme);
     case TG_ABI_VERSION: return give_version(slot, head->version);
-    case TG_ABI_HOST: return give(slot, head->authority.host);
-    case TG_ABI_PATH: return give(slot, head->target.path);
-    case TG_ABI_RAW_PATH: return give(slot, head->target.raw_path);
+    case TG_ABI_HOST: return tg_abi_give(slot, head->authority.host);
+    case TG_ABI_PATH: return tg_abi_give(slot, head->target.path);
+    case TG_ABI_RAW_PATH: return tg_abi_give(slot, head->target.raw_path);
     case TG_ABI_URL: return give_url(slot);
     case TG_ABI_RAW_QUERY: return give_query(slot, &head->target);
     case TG_ABI_UPGRADE: return give_unless_empty(slot, head->upgrade);
-    case TG_ABI_UPSTREAM: return exchange->group ? give(slot, exchange->group->name) : NULL;
-    case TG_ABI_ROUTE: return give(slot, exchange->route->name);
+    case TG_ABI_UPSTREAM: return exchange->group ? tg_abi_give(slot, exchange->group->name) : NULL;
+    case TG_ABI_ROUTE: return tg_abi_give(slot, exchange->route->name);
     case TG_ABI_HALF_CLOSE: return give_string(slot, exchange->half_close == TG_HALF_CLOSE_ABORT ? "abort" : "answer");
     case TG_ABI_CLIENT_IP: return give_ip(slot, &exchange->client.ip);
     case TG_ABI_PEER_IP: return give_ip(slot, &exchange->peer_ip);
@@ -343,7 +337,7 @@ static const char *give_param(struct tg_abi_slot *slot, struct tg_slice encoded)
     struct tg_slice value;
     if (!tg_percent_decode(encoded, &tg_record_of_slot(slot)->exchange->arena, &value))
         value = encoded;
-    return give(slot, value);
+    return tg_abi_give(slot, value);
 }
 
 const char *tg_abi_param(struct tg_abi_slot *slot, const char *name, uint32_t length)
@@ -358,5 +352,5 @@ const char *tg_abi_param(struct tg_abi_slot *slot, const char *name, uint32_t le
 const char *tg_abi_param_name(struct tg_abi_slot *slot, int32_t position)
 {
     const struct tg_route_parameters *parameters = &tg_record_of_slot(slot)->exchange->parameters;
-    return (size_t)position < parameters->count ? give(slot, parameters->at[position].name) : NULL;
+    return (size_t)position < parameters->count ? tg_abi_give(slot, parameters->at[position].name) : NULL;
 }

@@ -1,10 +1,8 @@
 /* The hooks of the proxy: a phase is a walk along the chain of its handlers, each entered by one resume of a recycled
  * coroutine. A walk that waits is continued by the loop. */
-#include "script/run.h"
+#include <stdio.h>
 
-static const char *const PHASE_NAMES[TG_PHASES] = {
-    "request", "upstream_request", "upstream_response", "response", "error", "log",
-};
+#include "script/run.h"
 
 /* Whether this use is at or before the last one that was entered, in the order of the route's chain. */
 static bool was_reached(const struct tg_record *record, uint32_t use)
@@ -40,27 +38,24 @@ static bool remember_ran(struct tg_record *record, const struct tg_chain *chain)
 }
 
 /* A phase returns nothing, or what respond and the like gave. */
-static bool result_is_right(struct tg_run *run, enum tg_phase phase)
+static bool result_is_right(lua_State *thread)
 {
-    lua_State *thread = run->thread;
-    if (lua_gettop(thread) == 0 || lua_isnil(thread, 1) || (lua_isboolean(thread, 1) && lua_toboolean(thread, 1)))
-        return true;
-    char shown[64] = "";
-    if (lua_type(thread, 1) == LUA_TNUMBER)
-        snprintf(shown, sizeof(shown), "%.14g", lua_tonumber(thread, 1));
-    else
-        snprintf(shown, sizeof(shown), "a %s", luaL_typename(thread, 1));
+    return lua_gettop(thread) == 0 || lua_isnil(thread, 1) || (lua_isboolean(thread, 1) && lua_toboolean(thread, 1));
+}
+
+/* Puts the message for a wrong result in its place. */
+static void refuse_result(lua_State *thread, enum tg_phase phase)
+{
     char message[200];
+    const char *name = tg_script_phase_names[phase];
     if (lua_type(thread, 1) == LUA_TNUMBER)
-        snprintf(message, sizeof(message), "%s returned %s; did you mean req:respond(%s)?", PHASE_NAMES[phase], shown,
-                 shown);
+        snprintf(message, sizeof(message), "%s returned %.14g; did you mean req:respond(%.14g)?", name,
+                 lua_tonumber(thread, 1), lua_tonumber(thread, 1));
     else
-        snprintf(message, sizeof(message), "%s returned %s; a phase returns nothing, or what req:respond gave",
-                 PHASE_NAMES[phase], shown);
+        snprintf(message, sizeof(message), "%s returned a %s; a phase returns nothing, or what req:respond gave", name,
+                 luaL_typename(thread, 1));
     lua_settop(thread, 0);
-    if (lua_checkstack(thread, 1))
-        lua_pushstring(thread, message);
-    return false;
+    lua_pushstring(thread, message);
 }
 
 static bool failure_is_passed_over(const struct tg_record *record, const struct tg_run *run)
@@ -77,12 +72,14 @@ static bool handler_over(struct tg_record *record, enum tg_run_outcome outcome, 
         *result = TG_HOOK_PENDING;
         return false;
     }
-    if (outcome == TG_RUN_DONE && !result_is_right(run, record->phase))
+    if (outcome == TG_RUN_DONE && !result_is_right(run->thread)) {
+        refuse_result(run->thread, record->phase);
         outcome = TG_RUN_FAILED;
+    }
     bool failed = outcome == TG_RUN_FAILED;
     if (failed) {
         char doing[64];
-        snprintf(doing, sizeof(doing), "the %s phase", PHASE_NAMES[record->phase]);
+        snprintf(doing, sizeof(doing), "the %s phase", tg_script_phase_names[record->phase]);
         tg_run_report(run, doing);
         failed = !failure_is_passed_over(record, run);
     }

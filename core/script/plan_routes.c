@@ -3,10 +3,6 @@
 #include "proxy/router.h"
 #include "script/plan.h"
 
-static const char *const PHASES[TG_PHASES] = {
-    "request", "upstream_request", "upstream_response", "response", "error", "log",
-};
-
 /* In these the last handler of the order comes first: the chain is an onion. */
 static const uint32_t REVERSED = 1u << TG_PHASE_UPSTREAM_RESPONSE | 1u << TG_PHASE_RESPONSE | 1u << TG_PHASE_ERROR;
 
@@ -37,7 +33,7 @@ static uint32_t read_phases(struct tg_plan *plan)
         tg_plan_item(plan, i);
         struct tg_slice name = tg_plan_pop_text(plan);
         for (int phase = 0; phase < TG_PHASES; phase++)
-            if (tg_slice_equal(name, tg_slice_from_string(PHASES[phase])))
+            if (tg_slice_equal(name, tg_slice_from_string(tg_script_phase_names[phase])))
                 mask |= 1u << phase;
     }
     lua_pop(plan->L, 1);

@@ -13,7 +13,7 @@ int luaopen_cjson(lua_State *L);
 
 enum { HOOK_INSTRUCTIONS = 1000 };
 
-static const char *const PHASE_FIELDS[TG_PHASES] = {
+const char *const tg_script_phase_names[TG_PHASES] = {
     "request", "upstream_request", "upstream_response", "response", "error", "log",
 };
 
@@ -225,7 +225,7 @@ static int make_entries(lua_State *L)
                 continue;
             push_boot_function(L, "entry");
             lua_pushinteger(L, (lua_Integer)use + 1);
-            lua_pushstring(L, PHASE_FIELDS[phase]);
+            lua_pushstring(L, tg_script_phase_names[phase]);
             lua_call(L, 2, 1);
             vm->entries[use * TG_PHASES + (uint32_t)phase] = luaL_ref(L, LUA_REGISTRYINDEX);
         }

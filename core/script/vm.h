@@ -119,6 +119,16 @@ void tg_record_end(struct tg_record *record);
 /* Ends what of it waits. */
 void tg_record_release(struct tg_record *record);
 void tg_record_free(struct tg_record *record);
+/* Lends a text to Lua. */
+static inline const char *tg_abi_give(struct tg_abi_slot *slot, struct tg_slice text)
+{
+    slot->length = (int32_t)text.length;
+    return text.at ? text.at : "";
+}
+
+/* The names of phases, as handlers have them. */
+extern const char *const tg_script_phase_names[TG_PHASES];
+
 /* abi_headers.c: why a field isn't a script's to set; NULL where it is. */
 const char *tg_abi_guard(int32_t token, bool upgrade_allowed);
 /* hooks.c: starts the phases that came while init was running. */
