@@ -5,6 +5,9 @@
 
 #include "base/log.h"
 
+/* Threads that are kept for the next coroutines; what a burst made beyond that is collected again. */
+enum { KEPT_THREADS = 256 };
+
 /* One coroutine that waits for one task. */
 struct tg_watch {
     struct tg_list by_task, by_watcher;
@@ -71,6 +74,7 @@ struct tg_run *tg_run_new(struct tg_vm *vm, enum tg_run_kind kind, struct tg_rec
         vm->free_runs = run->next_free;
     else if (!(run = run_alloc(vm)))
         return NULL;
+    vm->free_threads -= run->thread != NULL;
     if (!has_thread(run)) {
         run->next_free = vm->free_runs;
         vm->free_runs = run;
@@ -142,10 +146,12 @@ void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
     run->abi.serial++;
     run->kind = TG_RUN_FREE;
     run->record = NULL;
-    if (outcome == TG_RUN_DONE && run->thread)
+    if (outcome == TG_RUN_DONE && run->thread && vm->free_threads < KEPT_THREADS) {
         lua_settop(run->thread, 0);
-    else
+        vm->free_threads++;
+    } else {
         drop_thread(run);
+    }
     run->next_free = vm->free_runs;
     vm->free_runs = run;
 }
