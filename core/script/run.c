@@ -67,17 +67,33 @@ static bool has_thread(struct tg_run *run)
     return false;
 }
 
+static void put_back(struct tg_run *run)
+{
+    struct tg_run **list = run->thread ? &run->vm->free_runs : &run->vm->bare_runs;
+    run->vm->free_threads += run->thread != NULL;
+    run->next_free = *list;
+    *list = run;
+}
+
+/* One that has a thread, if there is any. */
+static struct tg_run *take_free(struct tg_vm *vm)
+{
+    struct tg_run **list = vm->free_runs ? &vm->free_runs : &vm->bare_runs;
+    struct tg_run *run = *list;
+    if (!run)
+        return run_alloc(vm);
+    *list = run->next_free;
+    vm->free_threads -= run->thread != NULL;
+    return run;
+}
+
 struct tg_run *tg_run_new(struct tg_vm *vm, enum tg_run_kind kind, struct tg_record *record)
 {
-    struct tg_run *run = vm->free_runs;
-    if (run)
-        vm->free_runs = run->next_free;
-    else if (!(run = run_alloc(vm)))
+    struct tg_run *run = take_free(vm);
+    if (!run)
         return NULL;
-    vm->free_threads -= run->thread != NULL;
     if (!has_thread(run)) {
-        run->next_free = vm->free_runs;
-        vm->free_runs = run;
+        put_back(run);
         return NULL;
     }
     run->kind = kind;
@@ -135,7 +151,6 @@ static void wake_watchers(struct tg_run *task)
 
 void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
 {
-    struct tg_vm *vm = run->vm;
     if (run->kind == TG_RUN_FREE)
         return;
     stop_waiting(run);
@@ -146,14 +161,11 @@ void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
     run->abi.serial++;
     run->kind = TG_RUN_FREE;
     run->record = NULL;
-    if (outcome == TG_RUN_DONE && run->thread && vm->free_threads < KEPT_THREADS) {
+    if (outcome == TG_RUN_DONE && run->thread && run->vm->free_threads < KEPT_THREADS)
         lua_settop(run->thread, 0);
-        vm->free_threads++;
-    } else {
+    else
         drop_thread(run);
-    }
-    run->next_free = vm->free_runs;
-    vm->free_runs = run;
+    put_back(run);
 }
 
 void tg_run_free_tasks(struct tg_list *tasks)

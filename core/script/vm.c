@@ -260,9 +260,9 @@ static void forget_runs(struct tg_vm *vm)
         run->thread = NULL;
         run->reference = LUA_NOREF;
     }
+    vm->free_threads = 0;
     for (struct tg_run *run = vm->all_runs; run; run = run->next)
         tg_run_free(run, TG_RUN_FAILED);
-    vm->free_threads = 0;
 }
 
 void tg_vm_close(struct tg_vm *vm)

@@ -71,8 +71,8 @@ struct tg_vm {
     int contexts;  /* registry reference: req.ctx by slot */
     int task_main; /* of the function that runs a task */
     struct tg_run *current;
-    struct tg_run *free_runs;
-    uint32_t free_threads; /* of those, that have a Lua thread */
+    struct tg_run *free_runs, *bare_runs; /* with a Lua thread; without */
+    uint32_t free_threads;
     struct tg_run *all_runs;
     struct tg_record **records;
     uint32_t record_count;
