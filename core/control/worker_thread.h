@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "proxy/worker.h"
+#include "proxy/serve.h"
 
 struct tg_worker_thread {
     struct tg_worker worker;

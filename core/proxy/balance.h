@@ -6,20 +6,10 @@
 #ifndef TG_PROXY_BALANCE_H
 #define TG_PROXY_BALANCE_H
 
-#include "proxy/worker.h"
+#include "proxy/balance_tiers.h"
 
-/* Peers of one priority; immutable, part of the snapshot. */
-struct tg_balance_tier {
-    uint32_t first, count; /* in group->peers */
-    uint32_t places;       /* sum of the weights over their common divisor */
-    uint32_t stride;       /* no common divisor with places */
-    uint32_t *ends;        /* for each peer: the place after its last one */
-    uint32_t *guide;       /* for each of `count` equal parts of the places: the peer of its first place */
-};
-
-/* Sorts the group's peers by priority and makes its tiers in the arena. Called by tg_snapshot_finish. false when out of
- * memory. */
-bool tg_balance_prepare(struct tg_group *group, struct tg_arena *arena) __attribute__((warn_unused_result));
+struct tg_worker;
+struct tg_balance; /* a worker's positions */
 
 /* The next peer, or NULL when all were tried (or there are none). *tried: a bit for each of the first 64 peers of
  * group->peers; that of the chosen one is set; later ones never count as tried. A first choice (*tried == 0) takes the

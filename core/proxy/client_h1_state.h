@@ -1,11 +1,11 @@
-/* What the two files of the client's connection share; nobody else includes this. */
+/* What the files of the client's connection share; nobody else includes this. */
 #ifndef TG_PROXY_CLIENT_H1_STATE_H
 #define TG_PROXY_CLIENT_H1_STATE_H
 
-#include "http/h1_parse.h"
 #include "proxy/client_h1.h"
 #include "proxy/exchange.h"
 #include "proxy/h1_body.h"
+#include "proxy/h1_head.h"
 
 enum tg_client_reading {
     TG_CLIENT_READS_HEAD,
@@ -31,8 +31,7 @@ struct tg_client_h1 {
 
     /* Reading. */
     enum tg_client_reading reading;
-    struct tg_h1_scan scan;
-    struct tg_block *partial;     /* a head that hasn't come whole */
+    struct tg_h1_head_reader head;
     struct tg_buffer_queue input; /* came, not yet looked at */
     struct tg_h1_body_reader body;
     uint64_t discarded;
@@ -64,15 +63,28 @@ struct tg_client_h1 {
 
 /* client_h1_answer.c */
 extern const struct tg_client_side_ops tg_client_h1_ops;
-void tg_client_h1_watch_rate(struct tg_client_h1 *client);
 
-/* client_h1.c */
+/* client_h1_read.c */
 void tg_client_h1_pause(struct tg_client_h1 *client);
+/* A head that is no request, or didn't come in time: answered, and seen by no handler. */
+void tg_client_h1_reject(struct tg_client_h1 *client, const struct tg_problem *problem);
+void tg_client_h1_body_is_wrong(struct tg_client_h1 *client, const struct tg_problem *problem);
 /* The exchange is over with part of the request's body still to come. */
 void tg_client_h1_discard_body(struct tg_client_h1 *client);
-void tg_client_h1_wake_input(struct tg_client_h1 *client);
 void tg_client_h1_next_request(struct tg_client_h1 *client);
+/* Looks at `input`: after the current event; then, when its budget is used up, in the next turn. */
+void tg_client_h1_wake_input(struct tg_client_h1 *client);
+void tg_client_h1_look_at_input(struct tg_task *task);
+void tg_client_h1_read_in_next_turn(struct tg_message *message, struct tg_loop *loop);
+void tg_client_h1_on_data(struct tg_stream *stream, struct tg_buffer data);
+void tg_client_h1_on_eof(struct tg_stream *stream);
+void tg_client_h1_on_peer_finished(struct tg_stream *stream);
+
+/* client_h1_life.c */
+const struct tg_settings *tg_client_h1_settings(const struct tg_client_h1 *client);
 void tg_client_h1_set_own_time(struct tg_client_h1 *client, double at);
+/* Begins a window of the body rate, either way, where there is something to measure. */
+void tg_client_h1_watch_rate(struct tg_client_h1 *client);
 /* How the connection ends: each also frees it. */
 void tg_client_h1_close_gently(struct tg_client_h1 *client);
 void tg_client_h1_close_hard(struct tg_client_h1 *client);

@@ -1,7 +1,7 @@
 /* One request and its response: the centre of the proxy, neutral to protocols. It lives in an arena of its own, in one
- * worker's thread. Its life, in order, one function a state (exchange.c): route, request phase, destination, attempt
- * (peer, upstream_request phase, connection), response head, upstream_response and response phases, body, end, log
- * phase. */
+ * worker's thread. Its life, in order, one function a state (exchange_states.c): route, request phase, destination,
+ * attempt (peer, upstream_request phase, connection), response head, upstream_response and response phases, body, end,
+ * log phase. */
 #ifndef TG_PROXY_EXCHANGE_H
 #define TG_PROXY_EXCHANGE_H
 

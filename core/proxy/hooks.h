@@ -3,7 +3,7 @@
 #ifndef TG_PROXY_HOOKS_H
 #define TG_PROXY_HOOKS_H
 
-#include "proxy/snapshot.h"
+#include "proxy/route.h"
 
 struct tg_exchange;
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/peer.h"
+
 enum { FIRST_CAPACITY = 64 };
 
 void tg_parked_slots_init(struct tg_parked_slots *slots)

@@ -5,7 +5,11 @@
 
 #include <pthread.h>
 
-#include "proxy/peer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tg_parked;
+struct tg_peer;
 
 struct tg_parked_slot {
     struct tg_parked *parked; /* NULL: the slot is free */

@@ -16,6 +16,7 @@ struct hot_peer {
 
 struct tg_pool {
     struct tg_connector connector;
+    struct tg_upstream_keeper keeper;
     struct tg_worker *worker;
     struct hot_peer **peers;
     size_t peer_capacity;
@@ -76,9 +77,9 @@ static void unlink_hot(struct tg_upstream_h1 *connection)
     atomic_fetch_sub_explicit(&connection->side.peer->idle, 1, memory_order_relaxed);
 }
 
-void tg_pool_forget(struct tg_pool *pool, struct tg_upstream_h1 *connection)
+static void forget(struct tg_upstream_keeper *keeper, struct tg_upstream_h1 *connection)
 {
-    (void)pool;
+    (void)keeper;
     unlink_hot(connection);
 }
 
@@ -135,16 +136,17 @@ static void sweep(struct tg_deadline *deadline)
     tg_deadline_set(&pool->sweep, next);
 }
 
-void tg_pool_release(struct tg_pool *pool, struct tg_upstream_h1 *connection, uint32_t size, double idle)
+static void release(struct tg_upstream_keeper *keeper, struct tg_upstream_h1 *connection)
 {
+    struct tg_pool *pool = TG_CONTAINER_OF(keeper, struct tg_pool, keeper);
     double now = tg_loop_now(pool->worker->loop);
     struct tg_peer *peer = connection->side.peer;
     struct hot_peer *entry = ensure_hot_peer(pool, peer);
     connection->side.reused = true;
     connection->idle_since = now;
-    connection->idle_until = now + idle;
-    if (!entry || atomic_load_explicit(&peer->idle, memory_order_relaxed) >= size || idle <= 0 ||
-        tg_stream_unsent(connection->stream) > 0) {
+    connection->idle_until = now + connection->pool_idle;
+    if (!entry || atomic_load_explicit(&peer->idle, memory_order_relaxed) >= connection->pool_size ||
+        connection->pool_idle <= 0 || tg_stream_unsent(connection->stream) > 0) {
         tg_upstream_h1_close(connection);
         return;
     }
@@ -181,7 +183,7 @@ static struct tg_upstream_h1 *take_parked(struct tg_pool *pool, struct tg_peer *
         struct tg_socket socket = tg_peer_take(peer, now);
         if (socket.descriptor < 0)
             return NULL;
-        struct tg_upstream_h1 *connection = tg_upstream_h1_adopt(pool->worker, peer, socket);
+        struct tg_upstream_h1 *connection = tg_upstream_h1_adopt(&pool->keeper, pool->worker, peer, socket);
         if (connection) {
             note_miss(pool, peer); /* it does change hands: it had better be shared at once the next time, too */
             tg_counters_add(tg_loop_counters(pool->worker->loop), TG_COUNTER_UPSTREAM_ADOPTED, 1);
@@ -207,7 +209,7 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
     }
     if (!fresh)
         note_miss(pool, peer);
-    connection = tg_upstream_h1_connect(pool->worker, exchange, group, peer, timeout);
+    connection = tg_upstream_h1_connect(&pool->keeper, pool->worker, exchange, group, peer, timeout);
     exchange->connecting = connection;
     if (!connection)
         tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD);
@@ -231,6 +233,8 @@ struct tg_pool *tg_pool_new(struct tg_worker *worker)
         return NULL;
     pool->connector.acquire = acquire;
     pool->connector.cancel = cancel;
+    pool->keeper.release = release;
+    pool->keeper.forget = forget;
     pool->worker = worker;
     tg_list_init(&pool->ages);
     tg_list_init(&pool->abandoned);

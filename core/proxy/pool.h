@@ -7,15 +7,9 @@
 
 #include "proxy/worker.h"
 
-struct tg_upstream_h1;
-
 struct tg_pool *tg_pool_new(struct tg_worker *worker);
 /* Closes what is idle; nothing may be in use. */
 void tg_pool_free(struct tg_pool *pool);
 struct tg_connector *tg_pool_connector(struct tg_pool *pool);
-/* Keeps a connection that has ended its exchange in order; takes it over. `size`, `idle`: of its group. */
-void tg_pool_release(struct tg_pool *pool, struct tg_upstream_h1 *connection, uint32_t size, double idle);
-/* A hot idle connection has ended or stirred: it leaves the pool and is closed by its owner. */
-void tg_pool_forget(struct tg_pool *pool, struct tg_upstream_h1 *connection);
 
 #endif

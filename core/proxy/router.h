@@ -4,7 +4,7 @@
 #ifndef TG_PROXY_ROUTER_H
 #define TG_PROXY_ROUTER_H
 
-#include "proxy/snapshot.h"
+#include "proxy/route.h"
 
 enum { TG_ROUTE_PARAMETERS_MAX = 16 };
 

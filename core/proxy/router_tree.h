@@ -3,7 +3,7 @@
 #ifndef TG_PROXY_ROUTER_TREE_H
 #define TG_PROXY_ROUTER_TREE_H
 
-#include "proxy/router.h"
+#include "proxy/route.h"
 
 /* One declared pattern, where its path ends. */
 struct tg_route_entry {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
-#include "proxy/balance.h"
+#include "proxy/balance_tiers.h"
 #include "proxy/peer.h"
 #include "proxy/router.h"
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "http/h1_write.h"
-#include "proxy/pool.h"
 
 enum { UNSENT_HIGH = 256 * 1024 }; /* bytes of a request that may wait in the stream */
 
@@ -12,18 +11,10 @@ static struct tg_upstream_h1 *connection_of(struct tg_upstream_side *side)
     return TG_CONTAINER_OF(side, struct tg_upstream_h1, side);
 }
 
-static void drop_partial(struct tg_upstream_h1 *connection)
-{
-    if (connection->partial)
-        tg_block_unref(connection->partial);
-    connection->partial = NULL;
-    connection->scan = (struct tg_h1_scan){ 0 };
-}
-
 /* Everything but the stream. */
 static void forget(struct tg_upstream_h1 *connection)
 {
-    drop_partial(connection);
+    tg_h1_head_reset(&connection->head);
     tg_list_remove(&connection->age_link);
     tg_deadline_deinit(&connection->connect_deadline);
     tg_peer_unref(connection->side.peer);
@@ -56,23 +47,10 @@ static void fail(struct tg_upstream_h1 *connection, enum tg_reason reason, const
 
 /* --- The response head --- */
 
-static bool keep_partial(struct tg_upstream_h1 *connection, struct tg_slice bytes)
+static const struct tg_http_limits *limits_of(const struct tg_exchange *exchange)
 {
-    struct tg_block *old = connection->partial;
-    size_t used = old ? old->used : 0, needed = used + bytes.length;
-    if (!old || old->capacity < needed) {
-        struct tg_block *grown = tg_block_new_of(needed < 2048 ? 4096 : 2 * needed);
-        if (!grown)
-            return false;
-        if (old)
-            memcpy(grown->data, old->data, used);
-        if (old)
-            tg_block_unref(old);
-        connection->partial = grown;
-    }
-    memcpy(connection->partial->data + used, bytes.at, bytes.length);
-    connection->partial->used = (uint32_t)needed;
-    return true;
+    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
+    return &snapshot->settings.limits;
 }
 
 static void response_is_over(struct tg_upstream_h1 *connection)
@@ -86,11 +64,9 @@ static void begin_body(struct tg_upstream_h1 *connection, const struct tg_respon
     struct tg_exchange *exchange = connection->exchange;
     bool bodyless = tg_response_bodyless(head->status, exchange->request.method);
     enum tg_framing framing = bodyless ? TG_FRAMING_NONE : head->framing;
-    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
     if (framing == TG_FRAMING_CLOSE || !head->keep_alive)
         connection->unusable = true;
-    tg_h1_body_reader_init(&connection->reader, framing, head->content_length, &exchange->arena,
-                           &snapshot->settings.limits);
+    tg_h1_body_reader_init(&connection->reader, framing, head->content_length, &exchange->arena, limits_of(exchange));
 }
 
 static bool upgrade_was_asked_for(const struct tg_exchange *exchange, const struct tg_response_head *head)
@@ -123,14 +99,13 @@ static void take_final_head(struct tg_upstream_h1 *connection, const struct tg_r
 static void take_head(struct tg_upstream_h1 *connection, struct tg_slice bytes)
 {
     struct tg_exchange *exchange = connection->exchange;
-    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
     struct tg_response_head head = { 0 };
     struct tg_problem problem = { 0 };
     struct tg_slice copy = tg_arena_copy(&exchange->arena, bytes);
-    drop_partial(connection);
+    tg_h1_head_reset(&connection->head);
     if (!copy.at)
         fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
-    else if (!tg_h1_parse_response(copy, &snapshot->settings.limits, &exchange->arena, &head, &problem))
+    else if (!tg_h1_parse_response(copy, limits_of(exchange), &exchange->arena, &head, &problem))
         fail(connection, TG_REASON_INVALID, problem.reason);
     else if (head.status < 200 && head.status != 101)
         tg_exchange_from_upstream_informational(exchange, &head);
@@ -141,28 +116,15 @@ static void take_head(struct tg_upstream_h1 *connection, struct tg_slice bytes)
 /* How much of the input was used. */
 static size_t read_head(struct tg_upstream_h1 *connection, struct tg_slice input)
 {
-    const struct tg_exchange *exchange = connection->exchange;
-    const struct tg_snapshot *snapshot = exchange->held ? exchange->held : exchange->lease->snapshot;
-    size_t before = connection->partial ? connection->partial->used : 0, length = 0;
-    struct tg_slice whole = input;
+    struct tg_slice head;
     struct tg_problem problem = { 0 };
-    if (connection->partial) {
-        if (!keep_partial(connection, input)) {
-            fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
-            return input.length;
-        }
-        whole = tg_slice_of(connection->partial->data, connection->partial->used);
-    }
-    switch (tg_h1_scan_head(&connection->scan, whole, &snapshot->settings.limits, &length, &problem)) {
+    size_t used = input.length;
+    switch (tg_h1_head_read(&connection->head, input, limits_of(connection->exchange), &head, &used, &problem)) {
     case TG_H1_ERROR: fail(connection, TG_REASON_INVALID, problem.reason); return input.length;
-    case TG_H1_MORE:
-        if (!connection->partial && !keep_partial(connection, input))
-            fail(connection, TG_REASON_OVERLOAD, "out of memory for the response head");
-        return input.length;
-    case TG_H1_DONE: break;
+    case TG_H1_MORE: break;
+    case TG_H1_DONE: take_head(connection, head); break;
     }
-    take_head(connection, tg_slice_of(whole.at, length));
-    return length - before;
+    return used;
 }
 
 /* --- The response body --- */
@@ -200,7 +162,7 @@ static void on_data(struct tg_stream *stream, struct tg_buffer data)
 {
     struct tg_upstream_h1 *connection = tg_stream_owner(stream);
     if (!connection->exchange) { /* nobody asked: a 408, say [D13] */
-        tg_pool_forget(connection->worker->pool, connection);
+        connection->keeper->forget(connection->keeper, connection);
         tg_upstream_h1_close(connection);
         return;
     }
@@ -238,7 +200,7 @@ static void on_eof(struct tg_stream *stream)
     struct tg_upstream_h1 *connection = tg_stream_owner(stream);
     connection->unusable = true;
     if (!connection->exchange) {
-        tg_pool_forget(connection->worker->pool, connection);
+        connection->keeper->forget(connection->keeper, connection);
         tg_upstream_h1_close(connection);
     } else if (connection->tunnel || (connection->head_done && !connection->response_over &&
                                       connection->reader.framing == TG_FRAMING_CLOSE)) {
@@ -267,7 +229,7 @@ static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
     if (connection->connecting) {
         connect_failed(connection, reason);
     } else if (!connection->exchange) {
-        tg_pool_forget(connection->worker->pool, connection);
+        connection->keeper->forget(connection->keeper, connection);
         tg_upstream_h1_close(connection);
     } else if (!connection->response_over) {
         ended_early(connection, reason);
@@ -285,7 +247,7 @@ static void on_connected(struct tg_stream *stream)
     }
     atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
     tg_list_remove(&connection->age_link);
-    tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
+    connection->keeper->release(connection->keeper, connection);
 }
 
 static void connect_timed_out(struct tg_deadline *deadline)
@@ -404,7 +366,7 @@ static void detach(struct tg_upstream_side *side)
         forget(connection);
         return;
     }
-    tg_pool_release(connection->worker->pool, connection, connection->pool_size, connection->pool_idle);
+    connection->keeper->release(connection->keeper, connection);
 }
 
 static const struct tg_upstream_side_ops side_ops = {
@@ -419,7 +381,8 @@ static const struct tg_upstream_side_ops side_ops = {
 
 /* --- Its life --- */
 
-static struct tg_upstream_h1 *connection_new(struct tg_worker *worker, struct tg_peer *peer)
+static struct tg_upstream_h1 *connection_new(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                             struct tg_peer *peer)
 {
     struct tg_upstream_h1 *connection = calloc(1, sizeof *connection);
     if (!connection)
@@ -427,6 +390,7 @@ static struct tg_upstream_h1 *connection_new(struct tg_worker *worker, struct tg
     connection->side.ops = &side_ops;
     connection->side.peer = tg_peer_ref(peer);
     connection->worker = worker;
+    connection->keeper = keeper;
     tg_list_init(&connection->peer_link);
     tg_list_init(&connection->age_link);
     tg_deadline_init(&connection->connect_deadline, worker->loop, connect_timed_out);
@@ -449,10 +413,11 @@ void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange 
     atomic_fetch_add_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
 }
 
-struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_worker *worker, struct tg_exchange *exchange,
-                                              struct tg_group *group, struct tg_peer *peer, double timeout)
+struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                              struct tg_exchange *exchange, struct tg_group *group,
+                                              struct tg_peer *peer, double timeout)
 {
-    struct tg_upstream_h1 *connection = connection_new(worker, peer);
+    struct tg_upstream_h1 *connection = connection_new(keeper, worker, peer);
     if (!connection)
         return NULL;
     connection->stream = tg_stream_connect(worker->loop, &peer->address, NULL, &stream_ops, connection);
@@ -467,9 +432,10 @@ struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_worker *worker, struct t
     return connection;
 }
 
-struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_worker *worker, struct tg_peer *peer, struct tg_socket socket)
+struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                            struct tg_peer *peer, struct tg_socket socket)
 {
-    struct tg_upstream_h1 *connection = connection_new(worker, peer);
+    struct tg_upstream_h1 *connection = connection_new(keeper, worker, peer);
     if (!connection) {
         tg_socket_close(socket);
         return NULL;

@@ -3,9 +3,19 @@
 #ifndef TG_PROXY_UPSTREAM_H1_H
 #define TG_PROXY_UPSTREAM_H1_H
 
-#include "http/h1_parse.h"
 #include "proxy/exchange.h"
 #include "proxy/h1_body.h"
+#include "proxy/h1_head.h"
+
+struct tg_upstream_h1;
+
+/* Who has the idle connections: the pool. */
+struct tg_upstream_keeper {
+    /* The connection has ended an exchange in order, or was opened for one that has gone: the keeper has it now. */
+    void (*release)(struct tg_upstream_keeper *keeper, struct tg_upstream_h1 *connection);
+    /* An idle connection has ended or stirred: the keeper drops it, and it closes. */
+    void (*forget)(struct tg_upstream_keeper *keeper, struct tg_upstream_h1 *connection);
+};
 
 struct tg_upstream_h1 {
     struct tg_upstream_side side; /* side.peer is counted */
@@ -15,7 +25,8 @@ struct tg_upstream_h1 {
     bool connecting;
     struct tg_deadline connect_deadline;
 
-    /* For the pool. */
+    /* For its keeper. */
+    struct tg_upstream_keeper *keeper;
     struct tg_list peer_link; /* hot ones of this peer, newest first */
     struct tg_list age_link;  /* all hot ones, oldest first */
     double idle_since, idle_until;
@@ -23,8 +34,7 @@ struct tg_upstream_h1 {
     double pool_idle;
 
     /* The current response. */
-    struct tg_h1_scan scan;
-    struct tg_block *partial;
+    struct tg_h1_head_reader head;
     struct tg_h1_body_reader reader;
     bool head_done;
     bool response_over;
@@ -37,10 +47,12 @@ struct tg_upstream_h1 {
 };
 
 /* Starts to connect for the exchange, which hears of the outcome. NULL: no memory or descriptor. */
-struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_worker *worker, struct tg_exchange *exchange,
-                                              struct tg_group *group, struct tg_peer *peer, double timeout);
+struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                              struct tg_exchange *exchange, struct tg_group *group,
+                                              struct tg_peer *peer, double timeout);
 /* From the shared pool: NULL where the socket is no good any more. */
-struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_worker *worker, struct tg_peer *peer, struct tg_socket socket);
+struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                            struct tg_peer *peer, struct tg_socket socket);
 /* Readies an idle connection for the exchange. */
 void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange *exchange, struct tg_group *group);
 /* The exchange doesn't wait for the connect any more: it goes on, and ends in the pool. It's in no list of the pool's

@@ -36,19 +36,12 @@ struct tg_worker {
     struct tg_balance *balance; /* positions in the groups' orders; NULL at first; tg_balance_free ends it */
 };
 
-/* In the worker's thread, before its loop runs. The loop's context must be the worker. */
-bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct tg_hooks *hooks,
-                    struct tg_log_ring *log) __attribute__((warn_unused_result));
-void tg_worker_deinit(struct tg_worker *worker);
 /* Makes this lease the current one; the old one is retired. */
 void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease);
-/* Stops keeping connections: idle ones are closed after `idle` seconds unless one more request comes, all at `deadline`
- * (monotonic). `quiet` is called when none is left. */
-void tg_worker_drain(struct tg_worker *worker, double idle, double deadline);
 /* Called where a connection or an exchange has ended. */
 void tg_worker_quiet_if_drained(struct tg_worker *worker);
-/* For tg_accept_target. */
-void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener);
+/* Tells `quiet`, once, whatever still runs. */
+void tg_worker_be_quiet(struct tg_worker *worker);
 /* The name under which the current generation knows a listener: by its address. Called by tg_worker_accepted. */
 struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address);
 

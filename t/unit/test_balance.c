@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "proxy/balance.h"
+#include "proxy/peer.h"
+#include "proxy/worker.h"
 
 enum { PEERS_MAX = 2048 };
 

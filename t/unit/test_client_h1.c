@@ -14,6 +14,7 @@
 
 #include "proxy/client_h1.h"
 #include "proxy/exchange.h"
+#include "proxy/serve.h"
 #include "run_loop.h"
 
 enum { BIG = 300 * 1000 };

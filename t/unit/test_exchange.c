@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "proxy/exchange.h"
-#include "proxy/worker.h"
+#include "proxy/serve.h"
 
 struct still_clock {
     struct tg_clock clock;

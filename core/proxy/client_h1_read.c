@@ -1,25 +1,10 @@
-/* Reading: heads, bodies, what comes too early, and the ways in which a connection ends. Writing is in
- * client_h1_answer.c. */
-#include "proxy/client_h1.h"
-
+/* Reading: heads, bodies, and what comes too early. Writing is in client_h1_answer.c, birth, time and end in
+ * client_h1_life.c. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "proxy/client_h1_state.h"
 
-enum { RATE_WINDOW = 10, DISCARD_TIME = 5 }; /* seconds */
-
-static const struct tg_settings *settings_of(const struct tg_client_h1 *client)
-{
-    return &client->worker->current->snapshot->settings;
-}
-
-void tg_client_h1_set_own_time(struct tg_client_h1 *client, double at)
-{
-    client->own_at = at;
-    if (at < client->deadline.at || !client->exchange)
-        tg_deadline_set(&client->deadline, at);
-}
+enum { DISCARD_TIME = 5 }; /* seconds */
 
 void tg_client_h1_pause(struct tg_client_h1 *client)
 {
@@ -35,76 +20,7 @@ static void resume(struct tg_client_h1 *client)
     tg_stream_resume(client->stream);
 }
 
-/* --- How it ends --- */
-
-static void forget(struct tg_client_h1 *client)
-{
-    struct tg_worker *worker = client->worker;
-    client->stream = NULL;
-    client->dead = true;
-    tg_list_remove(&client->link);
-    tg_list_remove(&client->input_task.link);
-    tg_deadline_deinit(&client->deadline);
-    tg_arena_deinit(&client->discard_arena);
-    tg_buffer_queue_deinit(&client->input);
-    if (client->partial)
-        tg_block_unref(client->partial);
-    client->partial = NULL;
-    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_CONNECTIONS_OPEN, -1);
-    tg_accept_ended(worker->acceptor, &worker->connections);
-    if (!client->next_turn_posted)
-        tg_loop_free_later(worker->loop, client);
-    tg_worker_quiet_if_drained(worker);
-}
-
-void tg_client_h1_close_gently(struct tg_client_h1 *client)
-{
-    tg_stream_linger(client->stream);
-    forget(client);
-}
-
-void tg_client_h1_close_hard(struct tg_client_h1 *client)
-{
-    tg_stream_reset(client->stream);
-    forget(client);
-}
-
-void tg_client_h1_close(struct tg_client_h1 *client)
-{
-    tg_stream_close(client->stream);
-    forget(client);
-}
-
 /* --- Heads --- */
-
-static bool keep_partial(struct tg_client_h1 *client, struct tg_slice bytes)
-{
-    struct tg_block *old = client->partial;
-    size_t used = old ? old->used : 0, needed = used + bytes.length;
-    if (!old || old->capacity < needed) {
-        size_t capacity = needed < 2048 ? 4096 : 2 * needed;
-        struct tg_block *grown = tg_block_new_of(capacity);
-        if (!grown)
-            return false;
-        if (old)
-            memcpy(grown->data, old->data, used);
-        grown->used = (uint32_t)used;
-        if (old)
-            tg_block_unref(old);
-        client->partial = grown;
-    }
-    memcpy(client->partial->data + used, bytes.at, bytes.length);
-    client->partial->used = (uint32_t)needed;
-    return true;
-}
-
-static void drop_partial(struct tg_client_h1 *client)
-{
-    if (client->partial)
-        tg_block_unref(client->partial);
-    client->partial = NULL;
-    client->scan = (struct tg_h1_scan){ 0 };
-}
 
 static uint16_t listener_port(const struct tg_client_h1 *client)
 {
@@ -126,13 +42,13 @@ static void reject(struct tg_client_h1 *client, struct tg_arena *arena, const st
         tg_client_h1_close(client);
 }
 
-static void reject_unparsed(struct tg_client_h1 *client, const struct tg_problem *problem)
+void tg_client_h1_reject(struct tg_client_h1 *client, const struct tg_problem *problem)
 {
     struct tg_arena arena;
     struct tg_request_head head = { .version = TG_HTTP_1_1 };
     tg_arena_init(&arena);
     tg_fields_init(&head.fields, &arena);
-    drop_partial(client);
+    tg_h1_head_reset(&client->head);
     reject(client, &arena, &head, problem);
 }
 
@@ -172,14 +88,14 @@ static void take_head(struct tg_client_h1 *client, struct tg_slice bytes)
     struct tg_problem problem = { 0 };
     tg_arena_init(&arena);
     struct tg_slice copy = tg_arena_copy(&arena, bytes);
-    drop_partial(client);
+    tg_h1_head_reset(&client->head);
     client->requests++;
     if (!copy.at) {
         tg_arena_deinit(&arena);
         tg_client_h1_close(client);
         return;
     }
-    if (tg_h1_parse_request(copy, &settings_of(client)->limits, &arena, &head, &problem))
+    if (tg_h1_parse_request(copy, &tg_client_h1_settings(client)->limits, &arena, &head, &problem))
         start_exchange(client, &arena, &head);
     else
         reject(client, &arena, &head, &problem);
@@ -189,7 +105,7 @@ static void take_head(struct tg_client_h1 *client, struct tg_slice bytes)
 static void begin_head(struct tg_client_h1 *client)
 {
     if (client->head_until == INFINITY) {
-        client->head_until = tg_loop_now(client->worker->loop) + settings_of(client)->timeouts.header;
+        client->head_until = tg_loop_now(client->worker->loop) + tg_client_h1_settings(client)->timeouts.header;
         tg_client_h1_set_own_time(client, client->head_until);
     }
 }
@@ -197,30 +113,18 @@ static void begin_head(struct tg_client_h1 *client)
 /* How much of the input was used. */
 static size_t read_head(struct tg_client_h1 *client, struct tg_slice input)
 {
-    size_t before = client->partial ? client->partial->used : 0;
-    struct tg_slice whole = input;
+    struct tg_slice head;
     struct tg_problem problem = { 0 };
-    size_t length = 0;
-    if (client->partial) {
-        if (!keep_partial(client, input)) {
-            tg_client_h1_close(client);
-            return input.length;
-        }
-        whole = tg_slice_of(client->partial->data, client->partial->used);
+    size_t used = input.length;
+    switch (tg_h1_head_read(&client->head, input, &tg_client_h1_settings(client)->limits, &head, &used, &problem)) {
+    case TG_H1_ERROR: tg_client_h1_reject(client, &problem); return input.length;
+    case TG_H1_MORE: begin_head(client); break;
+    case TG_H1_DONE:
+        client->head_until = INFINITY;
+        take_head(client, head);
+        break;
     }
-    switch (tg_h1_scan_head(&client->scan, whole, &settings_of(client)->limits, &length, &problem)) {
-    case TG_H1_ERROR: reject_unparsed(client, &problem); return input.length;
-    case TG_H1_MORE:
-        if (client->partial || keep_partial(client, input))
-            begin_head(client);
-        else
-            tg_client_h1_close(client);
-        return input.length;
-    case TG_H1_DONE: break;
-    }
-    client->head_until = INFINITY;
-    take_head(client, tg_slice_of(whole.at, length));
-    return length - before;
+    return used;
 }
 
 /* --- Bodies --- */
@@ -240,7 +144,7 @@ static void body_is_whole(struct tg_client_h1 *client, struct tg_fields *trailer
     tg_exchange_from_client_end(client->exchange);
 }
 
-static void body_is_wrong(struct tg_client_h1 *client, const struct tg_problem *problem)
+void tg_client_h1_body_is_wrong(struct tg_client_h1 *client, const struct tg_problem *problem)
 {
     client->close = true;
     if (client->reading == TG_CLIENT_DISCARDS_BODY) {
@@ -279,7 +183,7 @@ static size_t read_body(struct tg_client_h1 *client, struct tg_block *block, str
     switch (tg_h1_body_read(&client->body, input, &used, &data, &trailers, &problem)) {
     case TG_H1_CHUNK_DATA: take_piece(client, block, data); break;
     case TG_H1_CHUNK_END: body_is_whole(client, &trailers); break;
-    case TG_H1_CHUNK_ERROR: body_is_wrong(client, &problem); return input.length;
+    case TG_H1_CHUNK_ERROR: tg_client_h1_body_is_wrong(client, &problem); return input.length;
     case TG_H1_CHUNK_MORE: return input.length;
     }
     return used;
@@ -336,7 +240,7 @@ static void take_input(struct tg_client_h1 *client, struct tg_buffer data)
     }
 }
 
-static void read_in_next_turn(struct tg_message *message, struct tg_loop *loop)
+void tg_client_h1_read_in_next_turn(struct tg_message *message, struct tg_loop *loop)
 {
     struct tg_client_h1 *client = TG_CONTAINER_OF(message, struct tg_client_h1, next_turn);
     client->next_turn_posted = false;
@@ -356,7 +260,7 @@ static void put_off(struct tg_client_h1 *client)
     tg_loop_post(client->worker->loop, &client->next_turn);
 }
 
-static void look_at_input(struct tg_task *task)
+void tg_client_h1_look_at_input(struct tg_task *task)
 {
     struct tg_client_h1 *client = TG_CONTAINER_OF(task, struct tg_client_h1, input_task);
     while (!client->dead && may_read_on(client) && tg_buffer_queue_length(&client->input) > 0) {
@@ -392,7 +296,7 @@ void tg_client_h1_next_request(struct tg_client_h1 *client)
     client->reading = TG_CLIENT_READS_HEAD;
     client->head_until = INFINITY;
     bool more = tg_buffer_queue_length(&client->input) > 0;
-    double idle = settings_of(client)->timeouts.idle;
+    double idle = tg_client_h1_settings(client)->timeouts.idle;
     if (client->worker->draining)
         idle = fmax(0, client->worker->drain_idle_until - tg_loop_now(client->worker->loop));
     if (client->eof && !more) {
@@ -420,7 +324,7 @@ void tg_client_h1_discard_body(struct tg_client_h1 *client)
 
 /* --- What the stream tells --- */
 
-static void on_data(struct tg_stream *stream, struct tg_buffer data)
+void tg_client_h1_on_data(struct tg_stream *stream, struct tg_buffer data)
 {
     struct tg_client_h1 *client = tg_stream_owner(stream);
     tg_counters_add(tg_loop_counters(client->worker->loop), TG_COUNTER_BYTES_FROM_CLIENTS, (int64_t)data.length);
@@ -432,7 +336,7 @@ static void on_data(struct tg_stream *stream, struct tg_buffer data)
     take_input(client, data);
 }
 
-static void on_eof(struct tg_stream *stream)
+void tg_client_h1_on_eof(struct tg_stream *stream)
 {
     struct tg_client_h1 *client = tg_stream_owner(stream);
     static const struct tg_problem short_body = { 400, "the body ended before its declared length" };
@@ -443,149 +347,16 @@ static void on_eof(struct tg_stream *stream)
             tg_client_h1_close_gently(client);
         break;
     case TG_CLIENT_DISCARDS_BODY: tg_client_h1_close_gently(client); break;
-    case TG_CLIENT_READS_BODY: body_is_wrong(client, &short_body); break;
+    case TG_CLIENT_READS_BODY: tg_client_h1_body_is_wrong(client, &short_body); break;
     case TG_CLIENT_WAITS: tg_exchange_from_client_half_close(client->exchange); break;
     case TG_CLIENT_TUNNELS: tg_exchange_from_client_end(client->exchange); break;
     }
 }
 
 /* Data may lie before the end: only an exchange that asked for it takes this as leaving. */
-static void on_peer_finished(struct tg_stream *stream)
+void tg_client_h1_on_peer_finished(struct tg_stream *stream)
 {
     struct tg_client_h1 *client = tg_stream_owner(stream);
     if (client->reading == TG_CLIENT_WAITS && client->exchange)
         tg_exchange_from_client_half_close(client->exchange);
-}
-
-static void on_drained(struct tg_stream *stream)
-{
-    struct tg_client_h1 *client = tg_stream_owner(stream);
-    if (client->exchange)
-        tg_exchange_from_client_drained(client->exchange);
-    else
-        tg_client_h1_wake_input(client); /* a client that takes no answers gets no further ones */
-}
-
-static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
-{
-    struct tg_client_h1 *client = tg_stream_owner(stream);
-    (void)end;
-    if (client->exchange)
-        tg_exchange_from_client_left(client->exchange, TG_REASON_CLIENT_LEFT);
-    client->exchange = NULL;
-    tg_client_h1_close(client);
-}
-
-static const struct tg_stream_ops stream_ops = {
-    .on_data = on_data,
-    .on_eof = on_eof,
-    .on_drained = on_drained,
-    .on_failed = on_failed,
-    .on_peer_finished = on_peer_finished,
-};
-
-/* --- Time --- */
-
-void tg_client_h1_watch_rate(struct tg_client_h1 *client)
-{
-    client->window_received = tg_stream_received(client->stream);
-    client->window_sent = tg_stream_sent(client->stream);
-    client->window_reads = client->reading == TG_CLIENT_READS_BODY && client->body_open && client->continued;
-    client->window_writes = tg_stream_unsent(client->stream) > 0;
-    bool any = client->window_reads || client->window_writes;
-    tg_client_h1_set_own_time(client, any ? tg_loop_now(client->worker->loop) + RATE_WINDOW : INFINITY);
-}
-
-/* The client sends its body, or takes its answer, too slowly [E01, E02]. */
-static void check_rate(struct tg_client_h1 *client)
-{
-    static const struct tg_problem too_slow = { 408, "the body comes too slowly" };
-    double least = client->exchange->route->timeouts.body_rate * RATE_WINDOW;
-    uint64_t received = tg_stream_received(client->stream) - client->window_received;
-    uint64_t sent = tg_stream_sent(client->stream) - client->window_sent;
-    bool still_reads = client->window_reads && client->reading == TG_CLIENT_READS_BODY && client->body_open;
-    if (still_reads && (double)received < least) {
-        body_is_wrong(client, &too_slow);
-        client->own_at = INFINITY;
-        return;
-    }
-    if (client->window_writes && tg_stream_unsent(client->stream) > 0 && (double)sent < least) {
-        struct tg_exchange *exchange = client->exchange;
-        client->exchange = NULL;
-        tg_exchange_from_client_left(exchange, TG_REASON_TIMEOUT);
-        tg_client_h1_close_hard(client);
-        return;
-    }
-    tg_client_h1_watch_rate(client);
-}
-
-static void own_time_is_up(struct tg_client_h1 *client)
-{
-    static const struct tg_problem slow_head = { 408, "the head did not come in time" };
-    client->own_at = INFINITY;
-    if (client->exchange && client->reading != TG_CLIENT_TUNNELS)
-        check_rate(client);
-    else if (client->reading == TG_CLIENT_READS_HEAD && client->partial)
-        reject_unparsed(client, &slow_head);
-    else if (!client->exchange)
-        tg_client_h1_close_gently(client);
-}
-
-static void expired(struct tg_deadline *deadline)
-{
-    struct tg_client_h1 *client = TG_CONTAINER_OF(deadline, struct tg_client_h1, deadline);
-    double now = tg_loop_now(client->worker->loop);
-    if (client->own_at <= now)
-        own_time_is_up(client);
-    if (client->dead)
-        return;
-    /* The exchange acts on it after this event: the connection lives until then. */
-    double next = client->exchange ? tg_exchange_tick(client->exchange) : INFINITY;
-    tg_deadline_set(&client->deadline, fmin(client->own_at, next));
-}
-
-/* --- Its life --- */
-
-void tg_client_h1_new(struct tg_worker *worker, struct tg_stream *stream)
-{
-    struct tg_client_h1 *client = calloc(1, sizeof *client);
-    if (!client) {
-        tg_stream_close(stream);
-        tg_accept_ended(worker->acceptor, &worker->connections);
-        return;
-    }
-    client->worker = worker;
-    client->stream = stream;
-    client->side.ops = &tg_client_h1_ops;
-    client->side.deadline = &client->deadline;
-    client->next_turn.run = read_in_next_turn;
-    tg_task_init(&client->input_task, look_at_input);
-    tg_buffer_queue_init(&client->input);
-    tg_arena_init(&client->discard_arena);
-    tg_deadline_init(&client->deadline, worker->loop, expired);
-    tg_list_append(&worker->clients, &client->link);
-    tg_stream_set_owner(stream, &stream_ops, client);
-    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_CONNECTIONS_OPEN, 1);
-    /* The first head has its time from the accept on. */
-    client->turn_budget = TG_CLIENT_REQUESTS_A_TURN;
-    client->head_until = tg_loop_now(worker->loop) + settings_of(client)->timeouts.header;
-    tg_client_h1_set_own_time(client, client->head_until);
-}
-
-void tg_client_h1_drain(struct tg_list *link, double idle_until)
-{
-    struct tg_client_h1 *client = TG_CONTAINER_OF(link, struct tg_client_h1, link);
-    if (client->exchange)
-        client->close = true;
-    else if (!client->partial)
-        tg_client_h1_set_own_time(client, fmin(client->own_at, idle_until));
-}
-
-void tg_client_h1_kill(struct tg_list *link)
-{
-    struct tg_client_h1 *client = TG_CONTAINER_OF(link, struct tg_client_h1, link);
-    if (client->exchange)
-        tg_exchange_from_client_left(client->exchange, TG_REASON_SHUTDOWN);
-    client->exchange = NULL;
-    tg_client_h1_close_hard(client);
 }

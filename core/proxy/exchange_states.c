@@ -1,5 +1,3 @@
-#include "proxy/exchange.h"
-
 #include <math.h>
 
 #include "base/random.h"
