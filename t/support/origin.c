@@ -310,8 +310,12 @@ static void read_input(struct connection *connection)
     size_t length = connection->input_end - connection->input_start;
     if (connection->reading == READ_TUNNEL)
         tunnel_bytes(connection, connection->input + connection->input_start, length);
-    else if (connection->reading == READ_NOTHING && length > 0) {
-        violation(connection, "bytes behind a request that isn't answered yet");
+    else if (connection->reading == READ_NOTHING && length > 0 && connection->answering != ANSWER_DONE) {
+        char text[256];
+        snprintf(text, sizeof text, "bytes behind a request that isn't answered yet: %.*s: %.*s",
+                 (int)connection->head.first.length, connection->head.first.at, (int)length,
+                 connection->input + connection->input_start);
+        violation(connection, text);
         connection->reading = READ_DISCARD;
         connection->closing = true;
     }
