@@ -637,7 +637,8 @@ describe("a client connection", function()
     local connection = edge:connect()
     local size = 3000000
     connection:send(client.format {
-      method = "POST", path = "/?early=1&drip=60000&every=5&slow=60000&body=" .. size .. "&seed=5&check=6&expect=" .. size,
+      method = "POST",
+      path = ("/?early=1&drip=60000&every=5&slow=60000&body=%d&seed=5&check=6&expect=%d"):format(size, size),
       headers = { "Content-Length: " .. size },
     })
     local body = client.pattern(6, size)
