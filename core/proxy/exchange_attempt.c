@@ -46,7 +46,7 @@ void tg_exchange_connect(struct tg_exchange *exchange, bool fresh)
 {
     struct tg_connector *connector = exchange->worker->connector;
     double timeout = tg_exchange_timeout(exchange->route->timeouts.connect, exchange->group->timeouts.connect);
-    bool careful = !tg_method_idempotent(exchange->request.method) || tg_request_has_body(&exchange->request);
+    bool careful = !tg_method_idempotent(exchange->outgoing.method) || tg_request_has_body(&exchange->request);
     exchange->connect_failed = TG_REASON_NONE;
     exchange->times.connect_started = tg_loop_now(exchange->worker->loop);
     exchange->state = TG_EXCHANGE_CONNECTING;
@@ -119,7 +119,7 @@ static bool may_repeat_on_fresh_connection(const struct tg_exchange *exchange, e
 {
     return (reason == TG_REASON_RESET || reason == TG_REASON_CUT) && exchange->upstream_reused &&
            !exchange->fresh_retry_used && exchange->upstream_detail == NULL && exchange->informational == 0 &&
-           tg_method_idempotent(exchange->request.method) && exchange->replayable;
+           tg_method_idempotent(exchange->outgoing.method) && exchange->replayable;
 }
 
 static void answer_for_failed_attempts(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)

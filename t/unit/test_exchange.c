@@ -444,6 +444,19 @@ static void test_a_post_is_never_sent_twice(void **state)
     assert_int_equal(f->status, 502);
 }
 
+/* What counts is the method that goes up: a handler may have changed it for this attempt. */
+static void test_a_get_that_goes_up_as_a_post_is_never_sent_twice(void **state)
+{
+    (void)state;
+    f->reused = true;
+    get();
+    f->exchange->outgoing.method = TG_METHOD_POST;
+    tg_exchange_from_upstream_failed(f->exchange, TG_REASON_CUT, NULL);
+    turn();
+    assert_int_equal(f->heads_sent, 1);
+    assert_int_equal(f->status, 502);
+}
+
 static void test_a_put_is_repeated_with_its_body(void **state)
 {
     (void)state;
@@ -752,6 +765,7 @@ int main(void)
         TEST(test_a_peer_that_refuses_is_tried_after_the_others),
         TEST(test_a_stale_connection_is_replaced_once_for_an_idempotent_request),
         TEST(test_a_post_is_never_sent_twice),
+        TEST(test_a_get_that_goes_up_as_a_post_is_never_sent_twice),
         TEST(test_a_put_is_repeated_with_its_body),
         TEST(test_an_answer_cut_short_is_never_passed_on_as_whole),
         TEST(test_upstream_work_is_cancelled_when_the_client_leaves),
