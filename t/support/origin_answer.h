@@ -108,7 +108,7 @@ static void produce(struct connection *connection)
             return;
         }
         add_body_piece(connection, length);
-        if (plan->drip > 0) {
+        if (plan->drip > 0 && next_piece(connection) > 0) {
             connection->wake_at = now_ms() + plan->every;
             wake(connection->wake_at);
             return;
