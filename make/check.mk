@@ -4,10 +4,10 @@ c_files := $(sort $(shell find core t -name node_modules -prune -o -name '*.[ch]
 lua_files := $(sort $(shell find lua scripts t tools -name node_modules -prune -o -name '*.lua' -print 2>/dev/null))
 shell_files := $(wildcard tools/*.sh)
 
-.PHONY: lint-format lint-c lint-lua lint-layers lint-traps
+.PHONY: lint-format lint-c lint-lua lint-layers lint-traps lint-docs
 
 lint: deps-lint
-	+@$(submake) lint-format lint-c lint-lua lint-layers lint-traps
+	+@$(submake) lint-format lint-c lint-lua lint-layers lint-traps lint-docs
 
 .PHONY: deps-lint
 deps-lint:
@@ -35,6 +35,9 @@ lint-layers:
 
 lint-traps:
 	@$(LUAJIT) tools/check_traps.lua
+
+lint-docs:
+	@$(LUAJIT) tools/check_docs.lua
 
 format:
 	clang-format -i $(c_files)

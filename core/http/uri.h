@@ -1,4 +1,4 @@
-/* Targets, hosts and paths: the one place that decides what they mean (API.md section 7; RFC 9112 3.2, RFC 3986). */
+/* Targets, hosts and paths: the one place that decides what they mean (RFC 9112 3.2, RFC 3986). */
 #ifndef TG_HTTP_URI_H
 #define TG_HTTP_URI_H
 

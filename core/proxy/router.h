@@ -1,4 +1,4 @@
-/* Which route takes a request (API.md section 2): the most specific wins; host, then path segment by segment, then
+/* Which route takes a request: the most specific wins; host, then path segment by segment, then
  * method and listener. A tree: its cost grows with the length of the path, not with the number of routes. Built by the
  * loader, immutable, any thread reads. */
 #ifndef TG_PROXY_ROUTER_H
@@ -21,9 +21,10 @@ struct tg_router *tg_router_new(void);
 void tg_router_free(struct tg_router *router);
 
 /* One declared pattern of a route. methods: a bit set of enum tg_method (0: any; GET implies HEAD); other_methods:
- * further ones as text. host: exact, a wildcard of a suffix, or empty for any. listener: a name, or empty. path: as
- * API.md section 2 has it; a rest as last segment also matches the path without it. false: `why` says what is wrong
- * with the pattern, or which route ties with it ("ties with route "a" (gateway.lua:3)"). */
+ * further ones as text. host: exact, a wildcard of a suffix, or empty for any. listener: a name, or empty. path:
+ * "/exact", "/users/:id" or "/files/" with a rest, named or not; a rest as last segment also matches the path without
+ * it. false: `why` says what is wrong with the pattern, or which route ties with it ("ties with route "a"
+ * (gateway.lua:3)"). */
 bool tg_router_add(struct tg_router *router, struct tg_route *route, struct tg_slice listener, struct tg_slice host,
                    struct tg_slice path, uint32_t methods, const struct tg_slice *other_methods, size_t other_count,
                    char why[512]) __attribute__((warn_unused_result));
