@@ -13,7 +13,7 @@
 #include "control/thread.h"
 #include "control/watcher.h"
 
-enum { WORKER_RING = 512 * 1024, CONTROL_RING = 64 * 1024 };
+enum { WORKER_RING = 2 * 1024 * 1024, CONTROL_RING = 64 * 1024 };
 
 /* --- while it runs --- */
 
