@@ -10,6 +10,10 @@ local tg = require "tidegate"
 -- Where clients connect. The name is what routes below call it.
 tg.listen { "127.0.0.1:8080", name = "public" }
 
+-- The access log is a line of JSON for each request, on standard output unless a file is named: access_log = "access.json".
+-- Here it would hide what the gateway says, so it is off.
+tg.settings { access_log = false }
+
 -- Where requests can go. An upstream has as many peers as you like: { "127.0.0.1:9001", "127.0.0.1:9003" }.
 tg.upstream "app"    { "127.0.0.1:9001" }
 tg.upstream "app-v2" { "127.0.0.1:9002" }
