@@ -10,7 +10,7 @@ local tg = require "tidegate"
 -- Where clients connect. The name is what routes below call it.
 tg.listen { "127.0.0.1:8080", name = "public" }
 
--- The access log is a line of JSON for each request, on standard output unless a file is named: access_log = "access.json".
+-- The access log is a line of JSON for each request, on standard output or in a file (access_log = "access.json").
 -- Here it would hide what the gateway says, so it is off.
 tg.settings { access_log = false }
 
