@@ -53,7 +53,7 @@ bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct
     return true;
 }
 
-static bool check_line(struct tg_slice name, struct tg_slice value, const char **problem)
+bool tg_field_line_valid(struct tg_slice name, struct tg_slice value, const char **problem)
 {
     *problem = NULL;
     if (!tg_field_name_valid(name))
@@ -77,12 +77,12 @@ static bool add_copy(struct tg_fields *fields, struct tg_slice name, struct tg_s
 
 bool tg_fields_add(struct tg_fields *fields, struct tg_slice name, struct tg_slice value, const char **problem)
 {
-    return check_line(name, value, problem) && add_copy(fields, name, value, problem);
+    return tg_field_line_valid(name, value, problem) && add_copy(fields, name, value, problem);
 }
 
 bool tg_fields_set(struct tg_fields *fields, struct tg_slice name, struct tg_slice value, const char **problem)
 {
-    if (!check_line(name, value, problem))
+    if (!tg_field_line_valid(name, value, problem))
         return false;
     tg_fields_remove(fields, tg_field_name_of(name), name);
     return add_copy(fields, name, value, problem);

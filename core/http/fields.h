@@ -28,7 +28,9 @@ void tg_fields_init(struct tg_fields *fields, struct tg_arena *arena);
  * adds them, so that none can double what the writer writes itself. */
 bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct tg_slice name, struct tg_slice value)
     __attribute__((warn_unused_result));
-/* Checks name and value as a client's would be and copies both into the arena; problem says what is wrong. */
+/* Whether name and value may stand in a section, as a client's would be checked; problem says what is wrong. */
+bool tg_field_line_valid(struct tg_slice name, struct tg_slice value, const char **problem);
+/* Checks name and value so and copies both into the arena. */
 bool tg_fields_add(struct tg_fields *fields, struct tg_slice name, struct tg_slice value, const char **problem)
     __attribute__((warn_unused_result));
 /* Removes all lines of the name and adds one. */

@@ -94,14 +94,8 @@ bool tg_exchange_reroute(struct tg_exchange *exchange, struct tg_route *route)
 bool tg_exchange_pending_field(struct tg_exchange *exchange, struct tg_slice name, struct tg_slice value, bool add,
                                const char **problem)
 {
-    if (!tg_field_name_valid(name)) {
-        *problem = "the name is no token";
+    if (!tg_field_line_valid(name, value, problem)) /* what is refused now can't fail when it is applied */
         return false;
-    }
-    if (!tg_field_value_valid(value)) {
-        *problem = "the value has a control character or a blank at an end";
-        return false;
-    }
     struct tg_pending_field *field = tg_arena_alloc_zeroed(&exchange->arena, sizeof *field);
     *problem = "out of memory";
     if (!field)
