@@ -42,20 +42,31 @@ static const char *verb(const struct tg_change *change)
     return change->kind == TG_CHANGE_RELOAD ? "reload" : "rollback";
 }
 
-/* To the error log and to whoever asked, once. */
-static void tell(struct tg_changes *changes, const struct tg_change *change, const char *problem,
-                 const struct tg_generation *generation)
+static void log_outcome(const struct tg_changes *changes, const struct tg_change *change, const char *problem,
+                        const struct tg_generation *generation)
 {
-    if (changes->told)
-        return;
-    changes->told = true;
-    if (problem && changes->gateway->generations.current)
-        tg_log(TG_LOG_ERROR, "the %s that %s asked for was refused, nothing has changed: %s", verb(change),
-               change->asked_by, problem);
-    else if (!problem)
+    const struct tg_generation *current = changes->gateway->generations.current;
+    bool switched = changes->switching || (generation && generation == current);
+    if (!problem)
         tg_log(TG_LOG_INFO, "generation %llu is current on %u workers (%s, %s)%s%s",
                (unsigned long long)generation->number, generation->share_count, verb(change), change->asked_by,
                generation->note ? ": " : "", generation->note ? generation->note : "");
+    else if (switched)
+        tg_log(TG_LOG_ERROR, "the %s that %s asked for was carried out, with a problem: %s", verb(change),
+               change->asked_by, problem);
+    else if (current)
+        tg_log(TG_LOG_ERROR, "the %s that %s asked for was refused, nothing has changed: %s", verb(change),
+               change->asked_by, problem);
+}
+
+/* To the error log; and once to whoever asked: a change that takes too long to switch is told about twice. */
+static void tell(struct tg_changes *changes, const struct tg_change *change, const char *problem,
+                 const struct tg_generation *generation)
+{
+    log_outcome(changes, change, problem, generation);
+    if (changes->told)
+        return;
+    changes->told = true;
     if (change->done)
         change->done(change->context, problem, generation);
 }
@@ -66,7 +77,7 @@ static void start_next(struct tg_changes *changes);
 static void end_active(struct tg_changes *changes, const char *problem)
 {
     struct tg_change *change = changes->active;
-    const struct tg_generation *generation = changes->generation;
+    const struct tg_generation *generation = changes->generation; /* NULL: nothing has changed */
     tg_deadline_clear(&changes->limit);
     changes->active = NULL;
     changes->generation = NULL;
@@ -122,6 +133,9 @@ static void use_settings(struct tg_gateway *gateway, const struct tg_settings *s
 
 static void take_in(struct tg_generations *generations, struct tg_generation *generation)
 {
+    struct tg_generation *other = tg_generations_find(generations, generation->number);
+    if (other && other != generation)
+        tg_generation_discard(other);
     if (tg_list_empty(&generation->link))
         tg_list_append(&generations->all, &generation->link);
     if (generation->number > generations->last_number)
@@ -302,15 +316,11 @@ static struct tg_generation *rollback_target(struct tg_changes *changes, uint64_
 }
 
 /* For a generation whose VMs are about to go, as soon as the last requests have ended: a second one of the same source
- * and number takes its place. NULL when out of memory. */
-static struct tg_generation *twin_of(struct tg_generation *generation)
+ * and number takes its place, once it is current. NULL when out of memory. */
+static struct tg_generation *twin_of(const struct tg_generation *generation)
 {
-    struct tg_generation *twin =
-        tg_generation_new(generation->number, generation->name, generation->note,
-                          tg_generation_source_ref(generation->source), tg_snapshot_ref(generation->snapshot));
-    if (twin)
-        generation->discarded = true;
-    return twin;
+    return tg_generation_new(generation->number, generation->name, generation->note,
+                             tg_generation_source_ref(generation->source), tg_snapshot_ref(generation->snapshot));
 }
 
 static void start_rollback(struct tg_changes *changes)
@@ -328,7 +338,10 @@ static void start_rollback(struct tg_changes *changes)
         switch_all(changes);
     } else {
         changes->generation = target->shares ? twin_of(target) : target;
-        start_loader(changes);
+        if (changes->generation)
+            start_loader(changes);
+        else
+            refuse(changes, "out of memory");
     }
 }
 

@@ -158,6 +158,7 @@ static void squeeze_in_worker(struct tg_message *message, struct tg_loop *loop)
     }
     report_ended(share, ended, &ids);
     tg_text_deinit(&ids);
+    tg_loop_post(share->control, &share->squeezed);
 }
 
 void tg_share_end(struct tg_share *share)
@@ -201,12 +202,28 @@ static void tell_switched(struct tg_message *message, struct tg_loop *control)
     share->ops->on_switched(share);
 }
 
+/* The last word: a squeeze may have crossed the end of the share on its way. */
+static void end_if_gone(struct tg_share *share)
+{
+    if (share->gone && !share->squeezing)
+        share->ops->on_closed(share);
+}
+
 static void tell_closed(struct tg_message *message, struct tg_loop *control)
 {
     (void)control;
     struct tg_share *share = TG_CONTAINER_OF(message, struct tg_share, closed);
     share->open = false;
-    share->ops->on_closed(share);
+    share->gone = true;
+    end_if_gone(share);
+}
+
+static void tell_squeezed(struct tg_message *message, struct tg_loop *control)
+{
+    (void)control;
+    struct tg_share *share = TG_CONTAINER_OF(message, struct tg_share, squeezed);
+    share->squeezing = false;
+    end_if_gone(share);
 }
 
 void tg_share_init(struct tg_share *share, struct tg_generation *generation, struct tg_snapshot *snapshot,
@@ -227,6 +244,7 @@ void tg_share_init(struct tg_share *share, struct tg_generation *generation, str
         .prepared.run = tell_prepared,
         .switched.run = tell_switched,
         .closed.run = tell_closed,
+        .squeezed.run = tell_squeezed,
     };
     tg_list_init(&share->lease.exchanges);
     tg_list_init(&share->link);
@@ -268,6 +286,6 @@ void tg_share_squeeze(struct tg_share *share)
 {
     if (!share->open || share->squeeze_posted)
         return;
-    share->squeeze_posted = true;
+    share->squeeze_posted = share->squeezing = true;
     tg_loop_post(share->thread->loop, &share->squeeze);
 }

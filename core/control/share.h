@@ -36,6 +36,8 @@ struct tg_share {
     bool open;     /* prepared or being prepared, and not closed */
     bool answered; /* the step that was asked for last is done */
     bool close_posted, squeeze_posted;
+    bool squeezing; /* the worker hasn't said that it is done: until then the share must stay */
+    bool gone;      /* the worker has closed it */
 
     /* The worker's. */
     struct tg_list link; /* in thread->shares */
@@ -48,7 +50,7 @@ struct tg_share {
     bool ready; /* what prepare came to */
     struct tg_text error;
     struct tg_message prepare, switch_over, close, squeeze;
-    struct tg_message prepared, switched, closed;
+    struct tg_message prepared, switched, closed, squeezed;
 };
 
 /* The share holds the VM from now on; the snapshot must outlive it. */
