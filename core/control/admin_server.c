@@ -12,7 +12,8 @@
 
 enum { CONNECTIONS_MAX = 64, REQUEST_LIMIT = 64 * 1024, READ_SIZE = 4096 };
 
-static const double time_limit = 30; /* seconds to send a request, and to take a reply */
+static const double time_limit = 30;     /* seconds to send a request, and to take a reply */
+static const double pause_seconds = 0.2; /* of accepting, where the system has no descriptor left */
 
 struct tg_admin_server {
     struct ev_loop *ev;
@@ -20,6 +21,7 @@ struct tg_admin_server {
     const struct tg_admin_server_ops *ops;
     void *context;
     ev_io accepting;
+    ev_timer pause;
     struct tg_list connections;
     size_t count;
 };
@@ -50,7 +52,7 @@ static void close_connection(struct connection *connection)
         connection->call->connection = NULL;
     tg_list_remove(&connection->link);
     server->count--;
-    if (server->count < CONNECTIONS_MAX)
+    if (server->count < CONNECTIONS_MAX && !ev_is_active(&server->pause))
         ev_io_start(server->ev, &server->accepting);
     tg_text_deinit(&connection->in);
     tg_text_deinit(&connection->out);
@@ -162,11 +164,11 @@ static void start_call(struct connection *connection, struct tg_slice line)
     connection->server->ops->on_call(connection->server->context, call);
 }
 
-/* Begins the next request, unless one waits for its reply. */
+/* Begins the next request, unless one waits for its reply, or a reply to be taken. */
 static void take_line(struct connection *connection)
 {
     const char *end = connection->in.length > 0 ? memchr(connection->in.at, '\n', connection->in.length) : NULL;
-    if (connection->call || !end)
+    if (connection->call || connection->out.length > 0 || !end)
         return;
     size_t length = (size_t)(end - connection->in.at);
     struct tg_slice line = { connection->in.at, length };
@@ -248,14 +250,34 @@ static void add_connection(struct tg_admin_server *server, int descriptor)
         ev_io_stop(server->ev, &server->accepting);
 }
 
+static void on_pause_over(struct ev_loop *ev, ev_timer *watcher, int events)
+{
+    (void)events;
+    struct tg_admin_server *server = watcher->data;
+    ev_timer_stop(ev, watcher);
+    if (server->count < CONNECTIONS_MAX)
+        ev_io_start(ev, &server->accepting);
+}
+
+/* The connection stays in the queue, and would be announced again and again. */
+static void pause_accepting(struct tg_admin_server *server)
+{
+    ev_io_stop(server->ev, &server->accepting);
+    ev_timer_set(&server->pause, pause_seconds, 0);
+    ev_timer_start(server->ev, &server->pause);
+}
+
 static void on_connection(struct ev_loop *ev, ev_io *watcher, int events)
 {
     (void)ev;
     (void)events;
     struct tg_admin_server *server = watcher->data;
     int descriptor = accept4(watcher->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (descriptor < 0)
+    if (descriptor < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(server);
         return;
+    }
     if (tg_admin_socket_trusts(descriptor)) {
         add_connection(server, descriptor);
         return;
@@ -276,7 +298,8 @@ struct tg_admin_server *tg_admin_server_new(struct tg_loop *loop, struct tg_admi
     server->context = context;
     tg_list_init(&server->connections);
     ev_io_init(&server->accepting, on_connection, socket->descriptor, EV_READ);
-    server->accepting.data = server;
+    ev_timer_init(&server->pause, on_pause_over, 0, 0);
+    server->accepting.data = server->pause.data = server;
     ev_io_start(server->ev, &server->accepting);
     return server;
 }
@@ -289,5 +312,6 @@ void tg_admin_server_free(struct tg_admin_server *server)
             close_connection(connection);
     }
     ev_io_stop(server->ev, &server->accepting);
+    ev_timer_stop(server->ev, &server->pause);
     free(server);
 }

@@ -77,6 +77,8 @@ bool tg_log_sink_open(struct tg_log_sink *sink, const char *path, char why[256])
     }
     char *copy = strdup(path);
     int descriptor = copy ? open_path(path, why) : -1;
+    if (!copy)
+        snprintf(why, 256, "%.180s: out of memory", path);
     if (descriptor < 0) {
         free(copy);
         return false;

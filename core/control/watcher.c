@@ -2,6 +2,7 @@
  * file counts, since one that isn't read yet may be what a refused change lacks, and any file that was read. */
 #include "control/watcher.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -112,9 +113,13 @@ static void watch_folder(struct tg_watcher *watcher, struct tg_slice path)
         return;
     memcpy(folder, path.at, path.length);
     folder[path.length] = 0;
-    inotify_add_watch(watcher->descriptor, path.length > 0 ? folder : ".",
-                      IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF |
-                          IN_ONLYDIR);
+    const char *name = path.length > 0 ? folder : ".";
+    int watch = inotify_add_watch(watcher->descriptor, name,
+                                  IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF |
+                                      IN_MOVE_SELF | IN_ONLYDIR);
+    if (watch < 0 && errno != ENOENT && errno != ENOTDIR) /* where a module was looked for and isn't */
+        tg_log(TG_LOG_WARN, "--watch can't watch the folder %s: %s; reload by hand after a change there", name,
+               strerror(errno));
 }
 
 /* "a/b.lua" is the name "b.lua" in the folder "a"; "/b.lua" lies in "/". */
