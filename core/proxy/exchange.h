@@ -119,7 +119,6 @@ struct tg_exchange {
     enum tg_hook_result resumed; /* result given to tg_exchange_resume */
     enum tg_phase phase;         /* running or waiting */
     bool phase_pending;
-    uint32_t entered;           /* how many handlers of the request chain were entered (onion) */
     struct tg_text *log_fields; /* JSON members ",\"a\":1" that scripts added; NULL: none; owned by script/ */
     bool log_skip;
     struct tg_task step; /* continues after the current event */

@@ -17,6 +17,23 @@ void tg_exchange_wake(struct tg_exchange *exchange)
     tg_loop_defer(exchange->worker->loop, &exchange->step);
 }
 
+/* Seconds for the whole request, as route and upstream say. */
+static double total_of(const struct tg_exchange *exchange)
+{
+    const struct tg_group *group = exchange->group;
+    return narrower(exchange->route->timeouts.total, group ? group->timeouts.total : INFINITY);
+}
+
+/* A handler may have chosen a destination that allows less than the one before. */
+static void narrow_total(struct tg_exchange *exchange)
+{
+    if (!exchange->reroutes && exchange->group == exchange->route->group)
+        return;
+    double ends = exchange->times.started + total_of(exchange);
+    if (ends < exchange->total_at)
+        tg_exchange_set_time_left(exchange, ends - tg_loop_now(exchange->worker->loop));
+}
+
 /* The request phase, then the destination. */
 static bool state_request(struct tg_exchange *exchange)
 {
@@ -38,6 +55,7 @@ static bool state_request(struct tg_exchange *exchange)
         tg_exchange_fail(exchange, 500, "no_upstream", "the route names no upstream and no handler chose one");
         return true;
     }
+    narrow_total(exchange);
     if (tg_exchange_begin_attempt(exchange))
         exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
     return true;
@@ -308,11 +326,10 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
     identify_client(exchange, peer, listener, listener_port);
     exchange->request_pipe.ended = exchange->client_request_ended = !tg_request_has_body(head);
     tg_exchange_match_route(exchange);
-    const struct tg_route *route = exchange->route;
-    double total = narrower(route->timeouts.total, exchange->group ? exchange->group->timeouts.total : INFINITY);
+    double total = total_of(exchange);
     if (total < INFINITY)
         tg_exchange_set_time_left(exchange, total);
-    if (head->framing == TG_FRAMING_LENGTH && head->content_length > route->body_limit)
+    if (head->framing == TG_FRAMING_LENGTH && head->content_length > exchange->route->body_limit)
         exchange->client_problem = (struct tg_problem){ 413, "the declared body is larger than the limit" };
     tg_exchange_wake(exchange);
     return exchange;

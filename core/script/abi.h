@@ -118,9 +118,10 @@ const char *tg_abi_header_line_value(struct tg_abi_slot *slot, int32_t section, 
 int32_t tg_abi_value_valid(const char *value, uint32_t length);
 int32_t tg_abi_name_valid(const char *name, uint32_t length);
 
-/* The query: pairs by position from 0. */
+/* The query: pairs by position. Next: that of the first pair behind the one at `previous` (-1: of all) with that name
+ * (NULL: any), or -1. */
 const char *tg_abi_query_get(struct tg_abi_slot *slot, const char *name, uint32_t length);
-int32_t tg_abi_query_next(struct tg_abi_slot *slot, int32_t from, const char *name, uint32_t length);
+int32_t tg_abi_query_next(struct tg_abi_slot *slot, int32_t previous, const char *name, uint32_t length);
 const char *tg_abi_query_name(struct tg_abi_slot *slot, int32_t position);
 const char *tg_abi_query_value(struct tg_abi_slot *slot, int32_t position);
 const char *tg_abi_query_add(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,

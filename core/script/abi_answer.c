@@ -72,8 +72,8 @@ const char *tg_abi_answer(struct tg_abi_slot *slot, int32_t status, const char *
     struct tg_record *record = tg_record_of_slot(slot);
     if (status != 426 && tg_fields_has(&record->staged, TG_FIELD_UPGRADE))
         return "header \"upgrade\" can be set on a 426 only";
-    if (length && (status == 204 || status == 304))
-        return "a 204 or 304 has no body";
+    if (length && (status == 204 || status == 205 || status == 304))
+        return "a 204, 205 or 304 has no body";
     struct tg_buffer_queue queue;
     tg_buffer_queue_init(&queue);
     bool made = add_content_type(&record->staged, content_type) &&

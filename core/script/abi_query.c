@@ -89,23 +89,31 @@ const char *tg_abi_query_get(struct tg_abi_slot *slot, const char *name, uint32_
     return NULL;
 }
 
-int32_t tg_abi_query_next(struct tg_abi_slot *slot, int32_t from, const char *name, uint32_t length)
+/* The query from that byte on; empty beyond its end. */
+static struct tg_slice query_from(struct tg_abi_slot *slot, int32_t position)
 {
-    struct tg_slice rest = target_of(slot)->query;
-    struct pair pair;
-    for (int32_t i = 0; next_pair(&rest, &pair); i++)
-        if (i >= from && (!name || is_named(slot, &pair, tg_slice_of(name, length))))
-            return i;
-    return -1;
+    struct tg_slice query = target_of(slot)->query;
+    size_t skipped = position < 0 ? 0 : (size_t)position;
+    return tg_slice_from(query, skipped < query.length ? skipped : query.length);
 }
 
 static bool pair_at(struct tg_abi_slot *slot, int32_t position, struct pair *pair)
 {
-    struct tg_slice rest = target_of(slot)->query;
-    for (int32_t i = 0; next_pair(&rest, pair); i++)
-        if (i == position)
-            return true;
-    return false;
+    struct tg_slice rest = query_from(slot, position);
+    return next_pair(&rest, pair);
+}
+
+/* A position is that of the pair's first byte, so that going over all pairs goes over the query once. */
+int32_t tg_abi_query_next(struct tg_abi_slot *slot, int32_t previous, const char *name, uint32_t length)
+{
+    struct tg_slice rest = query_from(slot, previous);
+    struct pair pair;
+    if (previous >= 0 && !next_pair(&rest, &pair))
+        return -1;
+    while (next_pair(&rest, &pair))
+        if (!name || is_named(slot, &pair, tg_slice_of(name, length)))
+            return (int32_t)(pair.whole.at - target_of(slot)->query.at);
+    return -1;
 }
 
 const char *tg_abi_query_name(struct tg_abi_slot *slot, int32_t position)

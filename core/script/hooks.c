@@ -4,9 +4,18 @@
 
 #include "script/run.h"
 
-/* Whether this use is at or before the last one that was entered, in the order of the route's chain. */
+static bool has_run(const struct tg_record *record, uint32_t use)
+{
+    return record->ran && (record->ran[use / 64] >> (use % 64) & 1);
+}
+
+/* Whether this use is at or before the last one that was entered, in the order of the route's chain. Where none was
+ * entered (the request was refused before, such as for its length), those without a request phase have missed nothing.
+ */
 static bool was_reached(const struct tg_record *record, uint32_t use)
 {
+    if (record->reached == TG_NO_USE)
+        return has_run(record, use) || !(record->vm->source->uses[use].phases >> TG_PHASE_REQUEST & 1);
     const struct tg_source_order *order = &record->vm->source->orders[record->exchange->route->index];
     for (size_t i = 0; i < order->count; i++) {
         if (order->uses[i] == use)
@@ -21,7 +30,7 @@ static bool is_skipped(const struct tg_record *record, uint32_t use)
 {
     if (record->phase != TG_PHASE_REQUEST)
         return record->cut && !was_reached(record, use);
-    return record->ran && (record->ran[use / 64] >> (use % 64) & 1);
+    return has_run(record, use);
 }
 
 /* After a reroute the handlers that ran already are not run again; `position` is behind the last of them. */
@@ -106,18 +115,14 @@ static bool enter(struct tg_record *record, uint32_t use, enum tg_hook_result *r
 
 static enum tg_hook_result walk(struct tg_record *record)
 {
-    struct tg_exchange *exchange = record->exchange;
     const struct tg_chain *chain = &record->route->chains[record->phase];
     enum tg_hook_result result;
     while (record->position < chain->count) {
         uint32_t use = chain->uses[record->position++];
         if (is_skipped(record, use))
             continue;
-        if (record->phase == TG_PHASE_REQUEST) {
-            record->cut = true;
+        if (record->phase == TG_PHASE_REQUEST)
             record->reached = use;
-            exchange->entered = record->position;
-        }
         if (!enter(record, use, &result))
             return result;
     }
@@ -162,6 +167,10 @@ static enum tg_hook_result hooks_run(struct tg_exchange *exchange, enum tg_phase
     record->phase = phase;
     record->route = exchange->route;
     record->position = 0;
+    if (phase == TG_PHASE_REQUEST) {
+        record->cut = true;
+        record->reached = TG_NO_USE;
+    }
     record->answered_now = record->rerouted_now = record->abort_wanted = false;
     return begin_phase(record);
 }

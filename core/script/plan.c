@@ -11,7 +11,7 @@ static void read_limits(struct tg_plan *plan, struct tg_settings *settings)
     settings->limits.head = (size_t)tg_plan_number(plan, "head", (double)settings->limits.head);
     settings->limits.fields = (size_t)tg_plan_number(plan, "fields", (double)settings->limits.fields);
     settings->limits.target = (size_t)tg_plan_number(plan, "target", (double)settings->limits.target);
-    settings->limits.body = (uint64_t)tg_plan_number(plan, "body", (double)settings->limits.body);
+    settings->limits.body = tg_plan_size(plan, "body", settings->limits.body);
     settings->replay_limit = (size_t)tg_plan_number(plan, "replay", (double)settings->replay_limit);
     settings->connections = (uint32_t)tg_plan_number(plan, "connections", settings->connections);
     lua_pop(plan->L, 1);
@@ -88,7 +88,7 @@ static void read_settings(struct tg_plan *plan)
     lua_pop(plan->L, 1);
     tg_plan_enter(plan, "stop");
     settings->drain_idle = tg_plan_number(plan, "grace", settings->drain_idle);
-    settings->drain = tg_plan_seconds(plan, "deadline", settings->drain);
+    settings->drain = tg_plan_number(plan, "deadline", settings->drain);
     lua_pop(plan->L, 2);
 }
 
@@ -129,6 +129,7 @@ static void read_peer(struct tg_plan *plan, struct tg_group *group, struct tg_sl
     if (!tg_address_parse(name, &address, &problem))
         luaL_error(plan->L, "%s: tg.upstream: %s: %s", at.at, name.at, problem);
     peer->weight = (uint32_t)tg_plan_number(plan, "weight", 1);
+    peer->priority = (uint32_t)tg_plan_number(plan, "priority", 0);
     peer->peer = tg_peer_registry_get(plan->registry, peer_identity(plan, name), name, &address);
     if (!peer->peer)
         luaL_error(plan->L, "out of memory");

@@ -22,6 +22,8 @@ double tg_plan_number(struct tg_plan *plan, const char *name, double otherwise);
 bool tg_plan_flag(struct tg_plan *plan, const char *name);
 /* 0 is none: INFINITY. */
 double tg_plan_seconds(struct tg_plan *plan, const char *name, double otherwise);
+/* Bytes; 0 is none: UINT64_MAX. */
+uint64_t tg_plan_size(struct tg_plan *plan, const char *name, uint64_t otherwise);
 /* Pushes the table field, an empty table where it is absent; returns its length. */
 size_t tg_plan_enter(struct tg_plan *plan, const char *name);
 /* Pushes an item of the list on top. */

@@ -53,6 +53,15 @@ double tg_plan_seconds(struct tg_plan *plan, const char *name, double otherwise)
     return value == 0 ? INFINITY : value;
 }
 
+uint64_t tg_plan_size(struct tg_plan *plan, const char *name, uint64_t otherwise)
+{
+    lua_getfield(plan->L, -1, name);
+    bool given = lua_isnumber(plan->L, -1);
+    uint64_t size = given ? (uint64_t)lua_tonumber(plan->L, -1) : otherwise;
+    lua_pop(plan->L, 1);
+    return given && size == 0 ? UINT64_MAX : size;
+}
+
 size_t tg_plan_enter(struct tg_plan *plan, const char *name)
 {
     luaL_checkstack(plan->L, 8, NULL);

@@ -172,7 +172,7 @@ static void read_behaviour(struct tg_plan *plan, struct tg_route *route)
         route->half_close = TG_HALF_CLOSE_ABORT;
     route->continue_on_error = tg_slice_equal(tg_plan_text(plan, "on_script_error"), TG_SLICE("continue"));
     tg_plan_enter(plan, "limits");
-    route->body_limit = (uint64_t)tg_plan_number(plan, "body", (double)plan->snapshot->settings.limits.body);
+    route->body_limit = tg_plan_size(plan, "body", plan->snapshot->settings.limits.body);
     lua_pop(plan->L, 1);
     tg_plan_enter(plan, "retry");
     route->attempts = (uint32_t)tg_plan_number(plan, "attempts", 0);

@@ -47,7 +47,9 @@ struct tg_record *tg_record_of(struct tg_vm *vm, struct tg_exchange *exchange)
     else if (!(record = record_alloc(vm)))
         return NULL;
     record->exchange = exchange;
-    record->cut = record->abort_wanted = record->has_context = false;
+    record->abort_wanted = record->has_context = false;
+    record->cut = true; /* until the request phase has ended in order */
+    record->reached = TG_NO_USE;
     record->ran = NULL;
     record->run = NULL;
     record->slot.phase = TG_ABI_NO_PHASE;

@@ -338,7 +338,7 @@ int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, in
 {
     struct tg_vm *vm = (struct tg_vm *)control;
     struct tg_run *watched = living_task(task, serial);
-    struct tg_watch *watch = vm->current && watched ? malloc(sizeof(*watch)) : NULL;
+    struct tg_watch *watch = vm->current && watched && watched != vm->current ? malloc(sizeof(*watch)) : NULL;
     if (!watch)
         return 0;
     watch->watcher = vm->current;
@@ -347,11 +347,12 @@ int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, in
     return 1;
 }
 
-/* A task that cancels itself goes on until it waits: tasks.lua raises instead. */
 int tg_run_lua_cancel(lua_State *L)
 {
     struct tg_run *run = living_task(lua_touserdata(L, 1), (int32_t)lua_tointeger(L, 2));
-    if (run && run != run->vm->current)
+    bool itself = run && run == run->vm->current;
+    if (run && !itself)
         tg_run_free(run, TG_RUN_FAILED);
-    return 0;
+    lua_pushboolean(L, !itself);
+    return 1;
 }

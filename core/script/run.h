@@ -48,7 +48,7 @@ void tg_attach_continue(struct tg_vm *vm, enum tg_run_outcome outcome);
 
 /* spawn(task_main, task, f, ...): a C function of Lua's; gives the run as lightuserdata and its serial. */
 int tg_run_lua_spawn(lua_State *L);
-/* cancel(run, serial): ends a task that isn't over yet. */
+/* cancel(run, serial): ends a task that isn't over yet; false: it is the one that runs. */
 int tg_run_lua_cancel(lua_State *L);
 /* The address by which C knows its own yields from a script's. */
 void *tg_run_sentinel(void);

@@ -90,7 +90,7 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_slice(L, "version", TG_SLICE(TG_VERSION));
     set_number(L, "generation", (double)vm->source->generation);
     set_number(L, "worker_id", vm->worker_id);
-    set_number(L, "worker_count", vm->snapshot ? vm->source->worker_count : 0);
+    set_number(L, "worker_count", vm->source->worker_count);
     set_pointer(L, "control", &vm->control);
     set_pointer(L, "sentinel", tg_run_sentinel());
 }

@@ -15,6 +15,8 @@
 
 struct tg_run;
 
+enum { TG_NO_USE = UINT16_MAX /* beyond all numbers of uses */ };
+
 /* What script/ keeps of an exchange that entered Lua: exchange->script. Recycled, stable for the life of the VM. */
 struct tg_record {
     struct tg_abi_slot slot; /* first: handles point to it */
@@ -28,8 +30,8 @@ struct tg_record {
     struct tg_task abort_task;   /* req:abort() comes after the phase has returned */
     enum tg_phase phase;
     uint32_t position; /* the next handler of the phase's chain */
-    uint32_t reached;  /* the last use entered in the request phase, where `cut` */
-    bool cut;          /* the request chain ended early: later handlers see nothing of the exchange */
+    uint32_t reached;  /* the last use entered in the request phase, where `cut`; TG_NO_USE: none */
+    bool cut;          /* the request chain hasn't ended in order: later handlers see nothing of the exchange */
     bool answered_now, rerouted_now, abort_wanted;
     bool has_context;        /* req.ctx was touched */
     uint64_t *ran;           /* bit set of uses that ran before a reroute; NULL: none */
@@ -67,7 +69,7 @@ struct tg_vm {
     uint32_t worker_id;
     enum tg_vm_state state;
     int *entries;  /* [use * TG_PHASES + phase]: registry references of entry functions */
-    int *inits;    /* [use]: of init functions, LUA_NOREF: none */
+    int *inits;    /* [use]: of init functions; LUA_REFNIL: none */
     int contexts;  /* registry reference: req.ctx by slot */
     int task_main; /* of the function that runs a task */
     struct tg_run *current;

@@ -44,7 +44,7 @@ Cookie.__index = Cookie
 
 -- The value of the cookie. One that is issued is the same for all splits of the request, and sent once.
 function Cookie:read(req, expose)
-  local value = req.cookies[self.name]
+  local value = req.cookies:get(self.name)
   if value and value ~= "" then return value end
   if not self.issue then return nil end
   local ctx = req.ctx

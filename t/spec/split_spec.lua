@@ -26,16 +26,21 @@ end
 
 local serial = 0
 
+-- A collection with the method that reads a name which may be that of a method.
+local function collection(fields)
+  return setmetatable(fields, { __index = { get = function(self, name) return rawget(self, name) end } })
+end
+
 local function request(fields)
   serial = serial + 1
   local headers = fields and fields.headers or {}
   local req = {
     id = ("%032x"):format(serial), ctx = {}, cookies = {}, client = { ip = "10.0.0.1" }, answer = {}, cookie_calls = {},
-    headers = setmetatable(headers, { __index = { get = function(self, name) return rawget(self, name) end } }),
     set_cookie = function(self, name, value, options) table.insert(self.cookie_calls, { name, value, options }) end,
     set_response_header = function(self, name, value) self.answer[name] = value end,
   }
   for key, value in pairs(fields or {}) do req[key] = value end
+  req.headers, req.cookies = collection(headers), collection(req.cookies)
   return req
 end
 

@@ -141,7 +141,7 @@ static void an_answer_is_text_or_json_and_checked_before_it_stands(void **state)
                "good");
     RAISES("req:respond(200, function() end)", "a function as body is not available in this version");
     RAISES("req:respond('200')", "a status from 200 to 599 expected, got 200");
-    RAISES("req:respond(204, 'x')", "a 204 or 304 has no body");
+    RAISES("req:respond(204, 'x')", "a 204, 205 or 304 has no body");
     RAISES("req:respond(200, 'x', { upgrade = 'h2c' })", "on a 426 only");
     RAISES("req:respond(200, 'x', { ['content-length'] = 1 })", "belongs to the gateway");
     RAISES("req:redirect('/x', 200)", "a status of 301, 302, 303, 307 or 308 expected");

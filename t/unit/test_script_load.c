@@ -150,7 +150,7 @@ static void init_may_wait_and_its_options_stay(void **state)
 static void a_top_level_that_says_other_things_in_a_worker_is_refused(void **state)
 {
     (void)state;
-    refused(RIG_HEAD "tg.route { path = '/' .. tg.worker.count, upstream = 'app' }\n",
+    refused(RIG_HEAD "tg.route { path = '/' .. tg.uuid(), upstream = 'app' }\n",
             "the top level declares something else in worker 0 than in the loader: ");
 }
 

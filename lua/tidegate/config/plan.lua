@@ -9,7 +9,7 @@
 --   glob(pattern)    sorted list of paths relative to `folder`
 --   load_file(path)  compiled chunk of that configuration file, or nil, err; chunk name "@" and the short path
 --   getenv(name)     string or nil
---   version          string; generation, worker_id, worker_count: integers (worker_count is 0 in the loader)
+--   version          string; generation, worker_id (0 in the loader), worker_count: integers
 --   now() clock() random() uuid() crc32(s) sleep(seconds) log(level, message, fields)
 --
 -- and `require`: folder of gateway.lua, then lua_modules/, then embedded `scripts.NAME` and `tidegate.*`. The tasks of

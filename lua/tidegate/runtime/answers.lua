@@ -129,8 +129,9 @@ function answers:set_response_header(name, value)
     if name:lower() == "set-cookie" then raise "req:set_response_header: cookies are set by req:set_cookie" end
     return pending(slot, "req:set_response_header", name, value, 0)
   end
+  if value == nil then raise(("req:set_response_header: header %q: a value expected, got nothing"):format(name)) end
   local add = 0
-  headers.each_given("req:set_response_header", { [name] = value == nil and {} or value }, function(_, text)
+  headers.each_given("req:set_response_header", { [name] = value }, function(_, text)
     pending(slot, "req:set_response_header", name, text, add)
     add = 1
   end)
@@ -175,7 +176,8 @@ function answers:set_cookie(name, value, options)
     raise("req:set_cookie: the name of a cookie expected, got " .. tostring(name))
   end
   if type(value) == "number" then value = tostring(value) end
-  if type(value) ~= "string" or value:find "[^%w!#$%%&'()*+%-./:<=>?@%[%]^_`{|}~]" then
+  if type(value) ~= "string" then raise("req:set_cookie: a string expected as value, got a " .. type(value)) end
+  if value:find "[^%w!#$%%&'()*+%-./:<=>?@%[%]^_`{|}~]" then
     raise "req:set_cookie: the value has a byte that a cookie can't have: encode it (tg.uri.encode)"
   end
   options = options == nil and NO_OPTIONS or options

@@ -4,6 +4,7 @@
 --   main()                chunk of the main file; config_file(path): of an included one; or nil, message
 --   read_file(path), glob(pattern), getenv(name)   of this generation
 --   spawn(main, task, f, ...)   starts a task: pointer and serial; cancel(pointer, serial)
+--                         gives false where it is the one that runs
 --   abi                   declarations for ffi.cdef
 --   control, sentinel     pointers: of this VM, and what a coroutine yields when it waits
 --   cjson                 loader of that module

@@ -112,7 +112,9 @@ local function set_list(self, slot, name, list)
         name))
     end
   end
-  if next(list) ~= nil and #values == 0 then text_of(self, name, list) end
+  for key in pairs(list) do
+    if values[key] == nil then text_of(self, name, list) end -- no list, or one with something else in it
+  end
   if #values == 0 then return remove(self, name) end
   for i = 1, #values do write(self, slot, name, values[i], i == 1 and 0 or 1) end
 end

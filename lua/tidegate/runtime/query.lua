@@ -72,7 +72,7 @@ function query:all(name)
   check_name("req.query", name)
   local slot, values, position = slot_of(self), {}, -1
   while true do
-    position = C.tg_abi_query_next(slot, position + 1, name, #name)
+    position = C.tg_abi_query_next(slot, position, name, #name)
     if position < 0 then return values end
     local at = C.tg_abi_query_value(slot, position)
     values[#values + 1] = string_of(at, slot.length)
@@ -82,12 +82,14 @@ end
 ---Goes over the pairs that are there now: name and value, decoded.
 function query:each()
   local slot, names, values, n, i = slot_of(self), {}, {}, 0, 0
-  while C.tg_abi_query_next(slot, n, nil, 0) >= 0 do
-    local at = C.tg_abi_query_name(slot, n)
-    names[n + 1] = string_of(at, slot.length)
-    at = C.tg_abi_query_value(slot, n)
-    values[n + 1] = string_of(at, slot.length)
+  local position = C.tg_abi_query_next(slot, -1, nil, 0)
+  while position >= 0 do
     n = n + 1
+    local at = C.tg_abi_query_name(slot, position)
+    names[n] = string_of(at, slot.length)
+    at = C.tg_abi_query_value(slot, position)
+    values[n] = string_of(at, slot.length)
+    position = C.tg_abi_query_next(slot, position, nil, 0)
   end
   return function()
     if i == n then return nil end

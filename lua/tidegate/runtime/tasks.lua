@@ -69,7 +69,7 @@ local function wait_until(what, list, ready, timeout)
     if left <= 0 then return nil end
     for i = 1, #list do
       if not is_over(list[i]) and not waits.watch(list[i].run, list[i].serial) then
-        raise(what .. ": can't wait here")
+        raise(what .. ": can't wait here; nor can a task wait for itself")
       end
     end
     waits.wait(left)
@@ -106,7 +106,9 @@ end
 ---Ends the task where it waits; it is never resumed.
 function Task:cancel()
   check_task("task:cancel", self)
-  if not is_over(self) then cancel(self.pointer, self.serial) end
+  if not is_over(self) and not cancel(self.pointer, self.serial) then
+    raise "task:cancel: a task can't cancel itself: return instead"
+  end
 end
 
 local function check_list(what, list)
