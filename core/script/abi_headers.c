@@ -165,10 +165,15 @@ static bool has_member(struct tg_slice line, struct tg_slice value)
 int32_t tg_abi_header_any(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name, uint32_t length,
                           const char *value, uint32_t value_length)
 {
+    struct tg_slice wanted = { value, value_length };
+    bool is_special;
+    const char *text = special(slot, section, token, &is_special);
+    if (is_special)
+        return text && has_member(tg_slice_of(text, (size_t)slot->length), wanted);
     const struct tg_fields *fields = section_of(slot, section);
     const struct tg_field *field = tg_fields_find(fields, (enum tg_field_name)token, tg_slice_of(name, length));
     for (; field; field = tg_fields_find_next(fields, field))
-        if (has_member(field->value, tg_slice_of(value, value_length)))
+        if (has_member(field->value, wanted))
             return 1;
     return 0;
 }

@@ -156,7 +156,7 @@ end
 
 function methods:has(name)
   check_name(name)
-  return C.tg_abi_header_next(slot_of(self), self.__section, 0, tokens[name], name, #name) >= 0
+  return C.tg_abi_header(slot_of(self), self.__section, tokens[name], name, #name) ~= nil
 end
 
 -- Appends the lines of the name (nil: all) to `values`, their names to `names`.
