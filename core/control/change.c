@@ -48,9 +48,9 @@ static void log_outcome(const struct tg_changes *changes, const struct tg_change
     const struct tg_generation *current = changes->gateway->generations.current;
     bool switched = changes->switching || (generation && generation == current);
     if (!problem)
-        tg_log(TG_LOG_INFO, "generation %llu is current on %u workers (%s, %s)%s%s",
-               (unsigned long long)generation->number, generation->share_count, verb(change), change->asked_by,
-               generation->note ? ": " : "", generation->note ? generation->note : "");
+        tg_log(TG_LOG_INFO, "generation %llu is current on %u worker%s (%s, %s)%s%s",
+               (unsigned long long)generation->number, generation->share_count, generation->share_count == 1 ? "" : "s",
+               verb(change), change->asked_by, generation->note ? ": " : "", generation->note ? generation->note : "");
     else if (switched)
         tg_log(TG_LOG_ERROR, "the %s that %s asked for was carried out, with a problem: %s", verb(change),
                change->asked_by, problem);

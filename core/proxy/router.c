@@ -195,8 +195,11 @@ static bool ties(const struct tg_route_entry *a, const struct tg_route_entry *b)
 
 static bool refuse_tie(char why[512], const struct tg_route *route)
 {
-    snprintf(why, 512, "ties with route \"%.*s\" (%.*s)", (int)route->name.length, route->name.at,
-             (int)route->declared_at.length, route->declared_at.at ? route->declared_at.at : "");
+    snprintf(why, 512,
+             "ties with route \"%.*s\" (%.*s): both match the same requests; give one another host, path, method or "
+             "listener",
+             (int)route->name.length, route->name.at, (int)route->declared_at.length,
+             route->declared_at.at ? route->declared_at.at : "");
     return false;
 }
 

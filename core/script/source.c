@@ -293,13 +293,18 @@ int tg_source_lua_module(lua_State *L)
     const struct tg_slice *known = tg_map_get(source->modules, name);
     if (known)
         return push_chunk(L, source, *known);
-    if (path_of_module(name, path) && !source->sealed) {
+    bool is_path = path_of_module(name, path);
+    if (is_path && !source->sealed) {
         int results = find_module(L, source, name, path);
         if (results)
             return results;
     }
     lua_pushnil(L);
-    lua_pushfstring(L, "module '%s' not found", name.at);
+    if (is_path && !is_library_name(name))
+        lua_pushfstring(L, "module '%s' not found: no %s.lua beside %s, nor in lua_modules/", name.at, path,
+                        source->main.at);
+    else
+        lua_pushfstring(L, "module '%s' not found", name.at);
     return 2;
 }
 
@@ -337,6 +342,11 @@ static int push_config(lua_State *L, struct tg_generation_source *source, struct
     if (tg_map_get(source->chunks, chunk_name) || source->sealed)
         return push_chunk(L, source, chunk_name);
     const struct tg_slice *content = content_of(L, source, path);
+    if (!content && path.at == source->main.at && errno == ENOENT) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: no such file: name the configuration with -c FILE", path.at);
+        return 2;
+    }
     if (!content)
         return read_failed(L, path.at);
     return compile(L, source, *content, chunk_name, false);

@@ -41,6 +41,10 @@ describe("a configuration", function()
     refused('tg.upstream "origin" { "127.0.0.1:1" }', "gateway.lua:6", "gateway.lua:4")
   end)
 
+  it("with a module that isn't there is refused with the place where it was looked for", function()
+    refused('tg.route { path = "/", handlers = { "handlers.nothing" } }', "gateway.lua:6", "no handlers/nothing.lua")
+  end)
+
   it("with two routes that tie is refused with both", function()
     refused('tg.route { name = "one", path = "/a", upstream = "origin" }\n'
       .. 'tg.route { name = "two", path = "/a", upstream = "origin" }',

@@ -261,7 +261,7 @@ static void a_tie_is_an_error_that_names_the_other_route(void **state)
     struct fixture *fixture = *state;
     add_for(fixture, "one", NULL, "/users/:id", 0);
     assert_false(try_add(fixture, "two", NULL, NULL, "/users/:name", 0));
-    assert_string_equal(fixture->why, "ties with route \"one\" (gateway.lua:3)");
+    assert_non_null(strstr(fixture->why, "ties with route \"one\" (gateway.lua:3)"));
     assert_true(try_add(fixture, "three", NULL, NULL, "/users/:name", 1u << TG_METHOD_GET | 1u << TG_METHOD_PUT));
     assert_false(try_add(fixture, "four", NULL, NULL, "/users/:name", 1u << TG_METHOD_PUT));
     assert_non_null(strstr(fixture->why, "\"three\""));

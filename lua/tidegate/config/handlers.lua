@@ -115,6 +115,7 @@ local function check_key(handler, key, raise)
 end
 
 local function check_table(handler, raise)
+  if handler == true then raise 'the module returned nothing: the file of a handler ends with "return handler"' end
   if type(handler) ~= "table" then
     raise(("a handler is a table of phase functions, the module returned %s"):format(shown(handler)))
   end

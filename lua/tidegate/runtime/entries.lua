@@ -8,7 +8,8 @@ local request = require "tidegate.runtime.request"
 
 local control = ffi.cast("struct tg_abi_control *", core.control)
 
--- The handle of a request is made when it first enters Lua and kept for its later phases.
+-- The handle of a request is made when it first enters Lua and kept for its later phases. The handler is no tail call:
+-- `raise` finds it here where it ended in `return req:respond(...)` and has no frame any more.
 local TEXT = [[
 local control, requests, new_request, new_object, has_response, handler, o = ...
 return function()
@@ -19,7 +20,8 @@ return function()
     req = new_request(slot, serial)
     requests[index] = req
   end
-  return handler(req, %so)
+  local result = handler(req, %so)
+  return result
 end
 ]]
 

@@ -6,6 +6,7 @@
 
 local ffi = require "ffi"
 local raise = require "tidegate.runtime.raise"
+local suggest = require "tidegate.config.suggest"
 
 ffi.cdef [[
 struct tg_handle_request { struct tg_abi_slot *__slot; int32_t __serial; };
@@ -28,6 +29,9 @@ local handles = {}
 
 ---The slot of a living handle.
 function handles.slot(self)
+  if type(self) ~= "cdata" then
+    raise "methods are called with a colon, as in req:respond(...)"
+  end
   local slot = self.__slot
   if slot.serial ~= self.__serial then raise(OVER) end
   return slot
@@ -68,7 +72,11 @@ function handles.define(name, label, parts)
   local function unknown(key)
     local full = ("%s.%s"):format(label, tostring(key))
     if later[key] then raise(full .. " is not available in this version of tidegate") end
-    raise(full .. ": there is no such name")
+    local known = {}
+    for _, names in ipairs { getters, methods } do
+      for one in pairs(names) do known[one] = true end
+    end
+    raise(("%s: there is no such name%s"):format(full, suggest.text(tostring(key), known)))
   end
   local function fixed(key)
     if not (getters[key] or methods[key]) then unknown(key) end

@@ -16,7 +16,7 @@ local function file(path)
     place.raise(at, "tg.file", "a path expected, got %s", values.shown(path))
   end
   local content, why = host.read_file(path)
-  if not content then place.wrong(at, "tg.file", tostring(why), values.shown(path)) end
+  if not content then place.wrong(at, "tg.file", tostring(why):sub(#path + 3), values.shown(path)) end
   return content
 end
 

@@ -27,10 +27,11 @@ settings.DEFAULTS = {
 local later = values.later
 
 -- A log: its fields, or the file alone.
-local function log(schema)
+local function log(schema, what)
   local check = values.record(schema)
   return function(value)
     if type(value) == "string" then value = { file = value } end
+    if type(value) ~= "table" then return values.expected(what, value) end
     return check(value)
   end
 end
@@ -73,8 +74,8 @@ local read = values.record {
     header = values.seconds, idle = values.seconds, body_rate = values.rate_or_none,
     tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
   },
-  access_log = off_or(log { file = values.text }),
-  error_log = log { file = values.text },
+  access_log = off_or(log({ file = values.text }, 'a path, "stdout", or false for no log')),
+  error_log = log({ file = values.text }, 'a path or "stderr"'),
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
   scripts = values.record {
     load_time = values.seconds, memory = values.integer(4 * MB, 64 * GB), cpu = later, allow = later,
