@@ -6,7 +6,7 @@ after_each(gateway.end_test)
 teardown(gateway.end_file)
 
 describe("a script that errs", function()
-  it("is told at the call that a name of a header is too close to framing, and the client gets its answer [D04]", function()
+  it("is told at the call that a name of a header is too close to framing, and the client is answered [D04]", function()
     local gate = gateway.start {
       config = [[
 local tg = require "tidegate"

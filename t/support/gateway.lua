@@ -95,7 +95,8 @@ local function ended_well(self)
   if complaint then error("the gateway's sanitizer or an assertion complains:\n" .. complaint, 0) end
   if self.may_die then return end
   if code == nil then
-    local _, status = process.run { program = gateway.binary, arguments = { "status", "--json", "--socket", self.socket } }
+    local arguments = { "status", "--json", "--socket", self.socket }
+    local _, status = process.run { program = gateway.binary, arguments = arguments }
     error("the gateway does not end on SIGTERM:\n" .. text:sub(-2000) .. status, 0)
   end
   if code ~= 0 then error("the gateway ended with " .. code .. ":\n" .. text:sub(-3000), 0) end
