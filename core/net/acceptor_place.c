@@ -124,10 +124,11 @@ bool tg_accept_place_add(struct tg_accept_place *place, int descriptor, struct t
                          const struct tg_address *peer)
 {
     struct arrival arrival = { descriptor, listener, *peer };
-    if (!add_arrival(place, &arrival))
-        return false;
-    tg_listener_ref(listener);
-    return true;
+    tg_listener_ref(listener); /* first: a batch that is full goes to its worker at once, who lets go of it */
+    if (add_arrival(place, &arrival))
+        return true;
+    tg_listener_unref(listener);
+    return false;
 }
 
 static bool was_run(const struct tg_accept_batch *batch)

@@ -365,6 +365,29 @@ static void listeners_come_and_go_while_connections_arrive(void **state)
     tg_listener_close(stays);
 }
 
+/* A batch that is full is with its worker while the next connection is still being accepted. */
+static void a_listener_outlives_all_batches_of_a_burst(void **state)
+{
+    (void)state;
+    enum { BURST = 3 * 64 + 40 };
+    int raws[BURST];
+    start_workers(3, 1000);
+    for (int round = 0; round < 8; round++) {
+        struct tg_listener *listener = open_listener();
+        for (int i = 0; i < BURST; i++)
+            raws[i] = connect_to(tg_listener_address(listener));
+        assert_true(tg_acceptor_add(acceptor, listener));
+        tg_acceptor_remove(acceptor, listener);
+        tg_listener_close(listener);
+        for (int i = 0; i < BURST; i++)
+            ask(raws[i]);
+        for (int i = 0; i < BURST; i++)
+            hear_answer(raws[i]);
+        close_many(raws, BURST);
+    }
+    stop_workers();
+}
+
 static void an_acceptor_whose_workers_never_ran_can_be_freed(void **state)
 {
     (void)state;
@@ -393,6 +416,7 @@ int main(void)
         cmocka_unit_test(with_several_workers_missing_descriptors_do_not_spin),
         cmocka_unit_test(with_one_worker_missing_descriptors_do_not_spin),
         cmocka_unit_test(listeners_come_and_go_while_connections_arrive),
+        cmocka_unit_test(a_listener_outlives_all_batches_of_a_burst),
         cmocka_unit_test(an_acceptor_whose_workers_never_ran_can_be_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
