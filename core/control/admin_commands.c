@@ -1,6 +1,7 @@
 /* What a request on the admin socket asks for: {"command": "reload", ...}. */
 #include <stdlib.h>
 
+#include "control/change.h"
 #include "control/gateway.h"
 #include "control/round.h"
 #include "control/status.h"
@@ -26,7 +27,7 @@ static void add_change(struct tg_gateway *gateway, struct tg_admin_call *call, s
     }
     change->done = answer_change;
     change->context = call;
-    tg_changes_add(&gateway->changes, change);
+    tg_changes_add(gateway->changes, change);
 }
 
 static void reload(struct tg_gateway *gateway, struct tg_admin_call *call)

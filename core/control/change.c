@@ -167,7 +167,7 @@ static void settle(struct tg_changes *changes)
 
 static void heed_switched(struct tg_share *share)
 {
-    struct tg_changes *changes = &((struct tg_gateway *)tg_loop_context(share->control))->changes;
+    struct tg_changes *changes = ((struct tg_gateway *)tg_loop_context(share->control))->changes;
     share->answered = true;
     if (changes->active && changes->switching && changes->generation == share->generation &&
         tg_generation_all_answered(share->generation))
@@ -196,12 +196,12 @@ static void refuse_by_worker(struct tg_changes *changes, const struct tg_share *
     struct tg_slice error = tg_text_slice(&share->error);
     const char *end = error.length > 0 ? memchr(error.at, '\n', error.length) : NULL;
     int first = end ? (int)(end - error.at) : (int)error.length;
-    refuse(changes, "%.*s (worker %u)%s", first, error.at ? error.at : "", share->thread->worker.id, end ? end : "");
+    refuse(changes, "%.*s (worker %u)%s", first, error.at ? error.at : "", share->worker->id, end ? end : "");
 }
 
 static void heed_prepared(struct tg_share *share)
 {
-    struct tg_changes *changes = &((struct tg_gateway *)tg_loop_context(share->control))->changes;
+    struct tg_changes *changes = ((struct tg_gateway *)tg_loop_context(share->control))->changes;
     share->answered = true;
     if (!changes->active || changes->generation != share->generation)
         return;
@@ -418,7 +418,7 @@ static void heed_limit(struct tg_deadline *deadline)
         return;
     }
     const struct tg_share *silent = generation ? first_silent(generation) : NULL;
-    uint32_t worker = silent ? silent->thread->worker.id : 0;
+    uint32_t worker = silent ? silent->worker->id : 0;
     if (!changes->switching) {
         refuse(changes, "worker %u doesn't answer within the limit: a script keeps it busy", worker);
         return;

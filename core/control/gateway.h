@@ -4,13 +4,13 @@
 #define TG_CONTROL_GATEWAY_H
 
 #include "control/admin_server.h"
-#include "control/change.h"
 #include "control/generation.h"
 #include "control/listener_set.h"
 #include "control/log_thread.h"
 #include "control/signals.h"
 #include "control/worker_thread.h"
 
+struct tg_changes;
 struct tg_watcher;
 
 struct tg_gateway_options {
@@ -49,7 +49,7 @@ struct tg_gateway {
     struct tg_acceptor *acceptor; /* NULL before that */
     struct tg_listener_set listeners;
     struct tg_generations generations;
-    struct tg_changes changes;
+    struct tg_changes *changes;
     struct tg_watcher *watcher; /* NULL without --watch */
     struct tg_stopping stopping;
     double started_at; /* wall time */
@@ -62,6 +62,8 @@ int tg_gateway_run(const struct tg_gateway_options *options);
 
 /* Starts the workers and the acceptor, once the first load has said how many. */
 bool tg_gateway_start_workers(struct tg_gateway *gateway, uint32_t count) __attribute__((warn_unused_result));
+/* Once all have ended: waits for their threads, frees them and the acceptor. */
+void tg_gateway_free_workers(struct tg_gateway *gateway);
 
 /* Ends in order: stops accepting, lets what runs finish, up to the deadline of the settings. Asking again is harmless.
  */

@@ -72,7 +72,8 @@ bool tg_generation_share_out(struct tg_generation *generation, struct tg_worker_
     if (!generation->shares)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        tg_share_init(&generation->shares[i], generation, generation->snapshot, &workers[i], control, vms[i], ops);
+        tg_share_init(&generation->shares[i], generation, generation->snapshot, &workers[i].worker, &workers[i].shares,
+                      control, vms[i], ops);
         vms[i] = NULL;
     }
     generation->share_count = count;

@@ -7,6 +7,7 @@
 #include "control/share.h"
 
 struct tg_generation_source;
+struct tg_worker_thread;
 
 struct tg_generation {
     struct tg_list link; /* in tg_generations.all, by number */

@@ -1,8 +1,6 @@
 #include "control/share.h"
 
 #include "base/log.h"
-#include "control/generation.h"
-#include "control/worker_thread.h"
 #include "proxy/exchange.h"
 #include "script/script.h"
 
@@ -87,9 +85,9 @@ static void prepare_in_worker(struct tg_message *message, struct tg_loop *loop)
 {
     struct tg_share *share = TG_CONTAINER_OF(message, struct tg_share, prepare);
     struct tg_vm *vm = share->vm;
-    share->lease.worker = &share->thread->worker;
+    share->lease.worker = share->worker;
     tg_deadline_init(&share->detach, loop, detach_what_can);
-    tg_list_append(&share->thread->shares, &share->link);
+    tg_list_append(share->among, &share->link);
     share->vm = NULL;
     share->attaching = true;
     tg_script_attach(vm, &share->lease, share->timeout, heed_attached, share);
@@ -227,13 +225,14 @@ static void tell_squeezed(struct tg_message *message, struct tg_loop *control)
 }
 
 void tg_share_init(struct tg_share *share, struct tg_generation *generation, struct tg_snapshot *snapshot,
-                   struct tg_worker_thread *thread, struct tg_loop *control, struct tg_vm *vm,
+                   struct tg_worker *worker, struct tg_list *among, struct tg_loop *control, struct tg_vm *vm,
                    const struct tg_share_ops *ops)
 {
     *share = (struct tg_share){
         .lease = { .snapshot = snapshot, .drained = heed_drained, .context = share },
         .generation = generation,
-        .thread = thread,
+        .worker = worker,
+        .among = among,
         .control = control,
         .vm = vm,
         .ops = ops,
@@ -264,14 +263,14 @@ void tg_share_prepare(struct tg_share *share, double timeout)
     share->open = true;
     share->answered = false;
     share->timeout = timeout;
-    tg_loop_post(share->thread->loop, &share->prepare);
+    tg_loop_post(share->worker->loop, &share->prepare);
 }
 
 void tg_share_switch(struct tg_share *share, double detach_after)
 {
     share->answered = false;
     share->detach_after = detach_after;
-    tg_loop_post(share->thread->loop, &share->switch_over);
+    tg_loop_post(share->worker->loop, &share->switch_over);
 }
 
 void tg_share_close(struct tg_share *share)
@@ -279,7 +278,7 @@ void tg_share_close(struct tg_share *share)
     if (!share->open || share->close_posted)
         return;
     share->close_posted = true;
-    tg_loop_post(share->thread->loop, &share->close);
+    tg_loop_post(share->worker->loop, &share->close);
 }
 
 void tg_share_squeeze(struct tg_share *share)
@@ -287,5 +286,5 @@ void tg_share_squeeze(struct tg_share *share)
     if (!share->open || share->squeeze_posted)
         return;
     share->squeeze_posted = share->squeezing = true;
-    tg_loop_post(share->thread->loop, &share->squeeze);
+    tg_loop_post(share->worker->loop, &share->squeeze);
 }

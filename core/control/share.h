@@ -12,7 +12,7 @@
 
 struct tg_generation;
 struct tg_vm;
-struct tg_worker_thread;
+struct tg_worker;
 struct tg_share;
 
 /* Called in control's thread. */
@@ -27,7 +27,8 @@ struct tg_share_ops {
 struct tg_share {
     struct tg_lease lease;
     struct tg_generation *generation;
-    struct tg_worker_thread *thread;
+    struct tg_worker *worker;
+    struct tg_list *among; /* the worker's shares */
     const struct tg_share_ops *ops;
     struct tg_vm *vm; /* until prepare gives it to the lease */
     struct tg_loop *control;
@@ -40,7 +41,7 @@ struct tg_share {
     bool gone;      /* the worker has closed it */
 
     /* The worker's. */
-    struct tg_list link; /* in thread->shares */
+    struct tg_list link; /* in *among */
     struct tg_deadline detach;
     struct tg_task close_task;
     bool attaching, closing;
@@ -55,7 +56,7 @@ struct tg_share {
 
 /* The share holds the VM from now on; the snapshot must outlive it. */
 void tg_share_init(struct tg_share *share, struct tg_generation *generation, struct tg_snapshot *snapshot,
-                   struct tg_worker_thread *thread, struct tg_loop *control, struct tg_vm *vm,
+                   struct tg_worker *worker, struct tg_list *among, struct tg_loop *control, struct tg_vm *vm,
                    const struct tg_share_ops *ops);
 /* Once closed, or never prepared. */
 void tg_share_deinit(struct tg_share *share);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/change.h"
 #include "control/gateway.h"
 #include "control/loader.h"
 #include "control/thread.h"
@@ -43,7 +44,7 @@ void tg_gateway_end_if_done(struct tg_gateway *gateway)
     struct tg_stopping *stopping = &gateway->stopping;
     if (!stopping->begun || !stopping->workers_ended)
         return;
-    if (gateway->changes.loader)
+    if (gateway->changes->loader)
         tg_deadline_in(&stopping->limit, loader_time);
     else
         tg_loop_stop(gateway->loop);
@@ -135,7 +136,7 @@ void tg_gateway_stop(struct tg_gateway *gateway)
         return;
     gateway->stopping.begun = true;
     set_limit(gateway);
-    tg_changes_stop(&gateway->changes, "the gateway is stopping");
+    tg_changes_stop(gateway->changes, "the gateway is stopping");
     if (gateway->watcher)
         tg_watcher_free(gateway->watcher);
     gateway->watcher = NULL;

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "proxy/peer.h"
-
 enum { FIRST_CAPACITY = 64 };
 
 void tg_parked_slots_init(struct tg_parked_slots *slots)
@@ -73,11 +71,12 @@ static struct tg_parked_slot *slot_of(struct tg_parked_slots *slots, uint64_t co
     return slot->parked && slot->generation == (uint32_t)(cookie >> 32) ? slot : NULL;
 }
 
-struct tg_peer *tg_parked_slots_peer(struct tg_parked_slots *slots, uint64_t cookie)
+struct tg_peer *tg_parked_slots_peer(struct tg_parked_slots *slots, uint64_t cookie,
+                                     bool (*ref_if_alive)(struct tg_peer *peer))
 {
     pthread_mutex_lock(&slots->lock);
     struct tg_parked_slot *slot = slot_of(slots, cookie);
-    struct tg_peer *peer = slot && tg_peer_ref_if_alive(slot->peer) ? slot->peer : NULL;
+    struct tg_peer *peer = slot && ref_if_alive(slot->peer) ? slot->peer : NULL;
     pthread_mutex_unlock(&slots->lock);
     return peer;
 }

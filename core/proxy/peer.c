@@ -23,6 +23,17 @@ struct tg_peer_registry {
     struct tg_deadline prune;
 };
 
+/* For a pointer found in a table: false where the last reference has gone already. */
+static bool ref_if_alive(struct tg_peer *peer)
+{
+    uint32_t references = atomic_load_explicit(&peer->references, memory_order_relaxed);
+    while (references > 0)
+        if (atomic_compare_exchange_weak_explicit(&peer->references, &references, references + 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
 /* --- parked sockets ----------------------------------------------------------------------------------------------- */
 
 /* Under the peer's lock: the socket belongs to the caller. */
@@ -141,7 +152,7 @@ static void prune_peer(struct tg_peer *peer, double now)
 static void stirred(void *context, uint64_t cookie)
 {
     struct tg_peer_registry *registry = context;
-    struct tg_peer *peer = tg_parked_slots_peer(&registry->slots, cookie);
+    struct tg_peer *peer = tg_parked_slots_peer(&registry->slots, cookie, ref_if_alive);
     if (!peer)
         return;
     pthread_mutex_lock(&peer->lock);
@@ -160,16 +171,6 @@ struct tg_peer *tg_peer_ref(struct tg_peer *peer)
 {
     atomic_fetch_add_explicit(&peer->references, 1, memory_order_relaxed);
     return peer;
-}
-
-bool tg_peer_ref_if_alive(struct tg_peer *peer)
-{
-    uint32_t references = atomic_load_explicit(&peer->references, memory_order_relaxed);
-    while (references > 0)
-        if (atomic_compare_exchange_weak_explicit(&peer->references, &references, references + 1, memory_order_relaxed,
-                                                  memory_order_relaxed))
-            return true;
-    return false;
 }
 
 /* Under the registry's lock. There is always room in free_indices for all that were given. */
@@ -239,7 +240,7 @@ struct tg_peer *tg_peer_registry_get(struct tg_peer_registry *registry, struct t
 {
     pthread_mutex_lock(&registry->lock);
     struct tg_peer *peer = tg_map_get(registry->peers, identity);
-    if (!peer || !tg_peer_ref_if_alive(peer))
+    if (!peer || !ref_if_alive(peer))
         peer = add_peer(registry, identity, name, address);
     pthread_mutex_unlock(&registry->lock);
     return peer;
@@ -281,7 +282,7 @@ static struct tg_peer **list_peers(struct tg_peer_registry *registry, size_t *co
     size_t room = tg_map_count(registry->peers);
     struct tg_peer **peers = room > 0 ? malloc(room * sizeof(struct tg_peer *)) : NULL;
     while (peers && tg_map_next(registry->peers, &position, &identity, &peer))
-        if (tg_peer_ref_if_alive(peer))
+        if (ref_if_alive(peer))
             peers[(*count)++] = peer;
     pthread_mutex_unlock(&registry->lock);
     return peers;

@@ -13,15 +13,6 @@
 
 struct tg_peer_registry;
 
-/* One parked idle connection; owned by its peer's list or, once taken, by the taker. */
-struct tg_parked {
-    struct tg_list link;
-    struct tg_socket socket;
-    double parked_at; /* monotonic */
-    double idle_until;
-    uint32_t slot; /* in the registry's slot table */
-};
-
 struct tg_peer {
     struct tg_peer_registry *registry;
     _Atomic uint32_t references; /* by snapshots and by open connections */

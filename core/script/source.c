@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "script/embedded.h"
-#include "script/vm.h"
 
 static void copy_folder(struct tg_generation_source *source, const char *file)
 {
@@ -86,7 +85,7 @@ const struct tg_source_entry *tg_generation_source_entry(const struct tg_generat
 
 static struct tg_generation_source *source_of(lua_State *L)
 {
-    return tg_vm_of(L)->source;
+    return lua_touserdata(L, lua_upvalueindex(1));
 }
 
 static struct tg_slice check_slice(lua_State *L, int index)

@@ -54,7 +54,7 @@ struct tg_generation_source {
 
 struct tg_generation_source *tg_source_new(const struct tg_script_load_options *options);
 
-/* Each is a C function of Lua's, with the source of the VM that calls it:
+/* Each is a C function of Lua's, with the source (a light userdata) as its upvalue:
  * module(name): chunk, whether it is the library's; or nil, what is wrong
  * main(): chunk; or nil, message. config_file(path): the same
  * read_file(path): text; or nil, message. glob(pattern): list. getenv(name): string or nil */

@@ -92,28 +92,36 @@ struct tg_vm {
     bool timed; /* somebody reads exchange->times.script */
 };
 
-/* vm.c: a state with the library loaded and the top level run; false: error says why. */
-bool tg_vm_open(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
-/* Drops the Lua state. Runs and records stay, without coroutines. */
-void tg_vm_close(struct tg_vm *vm);
+/* vm.c */
 struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapshot *snapshot, uint32_t worker_id);
-void tg_vm_destroy(struct tg_vm *vm);
-/* load.c: opens the VM, compares what it declares, prepares the uses. */
-bool tg_vm_build(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
-/* Resolves entry and init functions of all uses. */
-bool tg_vm_prepare_uses(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
-/* Runs without machine code and with a limit, or normally again. */
-void tg_vm_set_limit(struct tg_vm *vm, double seconds, const char *what);
-void tg_vm_clear_limit(struct tg_vm *vm);
+/* The VM that a state belongs to. */
+struct tg_vm *tg_vm_of(lua_State *L);
 /* A protected call of the function on the stack of vm->L with `arguments`; false: error holds the message. */
 bool tg_vm_call(struct tg_vm *vm, int arguments, int results, struct tg_text *error)
     __attribute__((warn_unused_result));
-/* The VM that a state belongs to. */
-struct tg_vm *tg_vm_of(lua_State *L);
+/* Appends the message on the stack of vm->L to error; false. */
+bool tg_vm_fail(struct tg_vm *vm, struct tg_text *error);
+/* Runs without machine code and with a limit, or normally again. */
+void tg_vm_set_limit(struct tg_vm *vm, double seconds, const char *what);
+void tg_vm_clear_limit(struct tg_vm *vm);
 /* Between requests: collector steps where the VM is over half its cap. LuaJIT doesn't collect before it fails. */
 void tg_vm_collect(struct tg_vm *vm);
 /* After a script has failed: gives back what it had, if the VM is nearly full. */
 void tg_vm_recover(struct tg_vm *vm);
+
+/* vm_boot.c */
+/* A state with the library loaded and the top level run; false: error says why. */
+bool tg_vm_open(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
+/* Resolves entry and init functions of all uses. */
+bool tg_vm_prepare_uses(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
+
+/* vm_end.c */
+/* Drops the Lua state. Runs and records stay, without coroutines. */
+void tg_vm_close(struct tg_vm *vm);
+void tg_vm_destroy(struct tg_vm *vm);
+
+/* load.c: opens the VM, compares what it declares, prepares the uses. */
+bool tg_vm_build(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_unused_result));
 
 /* record.c */
 /* The record of an exchange, made when it first enters Lua; NULL when out of memory. */

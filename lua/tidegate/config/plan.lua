@@ -17,7 +17,7 @@
 --
 -- What C calls, in every VM: the chunk of the main file; then
 --
---   config = require "tidegate.config"
+--   config: the module tidegate.config
 --   plan = config.finish()            checks everything across declarations; raises "file:line: word: message"
 --   text = config.serialise(plan)     one line a value, sorted: equal in all VMs of a generation
 --   config.difference(text, other)    what differs first, for the message; nil where they are equal
