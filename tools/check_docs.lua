@@ -1,7 +1,9 @@
 -- Checks that the files which the documents name exist: each `code span` that is a path of the repository. A path may
 -- begin at a layer of core/, such as `net/stream.h`. Prints what is wrong and exits 1.
 
-local DOCUMENTS = { "README.md", "docs/architecture.md", "docs/traps.md" }
+local DOCUMENTS = {
+  "README.md", "docs/guide.md", "docs/scripting.md", "docs/architecture.md", "docs/traps.md",
+}
 local LAYERS = { base = true, net = true, http = true, proxy = true, script = true, control = true }
 local FOLDERS = { core = true, lua = true, scripts = true, t = true, docs = true, tools = true, make = true }
 

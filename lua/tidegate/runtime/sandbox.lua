@@ -150,7 +150,7 @@ end
 function globals.print(...)
   local parts = {}
   for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
-  host.log("info", table.concat(parts, "\t"))
+  host.log("info", table.concat(parts, " "))
 end
 
 -- Modules of LuaJIT that scripts may have.

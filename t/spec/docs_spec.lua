@@ -1,0 +1,54 @@
+-- The examples of the documents are configurations and handlers that load.
+local gateway = require "t.support.gateway"
+
+local DOCUMENTS = { "README.md", "docs/guide.md", "docs/scripting.md" }
+
+-- The indented blocks of a document: list of { line, text }.
+local function blocks(document)
+  local list, block, number = {}, nil, 0
+  for line in io.lines(document) do
+    number = number + 1
+    if line:find "^    " or (block and line == "") then
+      if not block then
+        block = { line = number, text = "" }
+        list[#list + 1] = block
+      end
+      block.text = block.text .. line:gsub("^    ", "") .. "\n"
+    else
+      block = nil
+    end
+  end
+  return list
+end
+
+local USE = 'local tg = require "tidegate"\ntg.listen "127.0.0.1:1"\ntg.route { handlers = { { "example"%s } } }\n'
+
+-- The configuration of a block, and the files it needs; nil where it is neither a gateway nor a handler.
+local function configuration(text)
+  if text:find "tg%.listen" then return text end
+  if not text:find "\nreturn handler\n" then return nil end
+  local options = text:find("keys = { \"list\"", 1, true) and ', keys = { "k" }' or ""
+  return USE:format(options), { ["example.lua"] = text }
+end
+
+describe("the examples", function()
+  before_each(gateway.begin_test)
+  after_each(gateway.end_test)
+  teardown(gateway.end_file)
+
+  for _, document in ipairs(DOCUMENTS) do
+    it("of " .. document .. " load", function()
+      local count = 0
+      for _, block in ipairs(blocks(document)) do
+        local config, files = configuration(block.text)
+        if config then
+          count = count + 1
+          local prepared = gateway.prepare { config = config, files = files or {} }
+          local result = gateway.run { "check", "-c", prepared.folder .. "/gateway.lua" }
+          assert.equal(0, result.code, ("%s:%d: %s"):format(document, block.line, result.errors))
+        end
+      end
+      assert.is_true(count > 0)
+    end)
+  end
+end)
