@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-
 enum { HOOK_INSTRUCTIONS = 1000 };
 
 const char *const tg_script_phase_names[TG_PHASES] = {
