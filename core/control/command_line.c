@@ -186,8 +186,10 @@ static int parse_option(const struct tg_command *command, struct words *words, s
 
 static int parse_operand(const struct tg_command *command, const char *word, struct tg_arguments *arguments)
 {
+    bool takes_file = strchr(command->options, 'c') != NULL;
     if (!command->operand || arguments->operand)
-        return complain(command, "unexpected word", word, NULL);
+        return complain(command, takes_file ? "a configuration is named with -c: unexpected word" : "unexpected word",
+                        word, NULL);
     arguments->operand = word;
     return TG_EXIT_OK;
 }

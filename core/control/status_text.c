@@ -78,9 +78,10 @@ static void print_listeners(const json_t *listeners)
 
 static void print_worker(const json_t *worker)
 {
-    printf("  %lld  %lld connections", number(worker, "worker"), number(worker, "connections"));
+    long long connections = number(worker, "connections"), requests = number(worker, "requests");
+    printf("  %lld  %lld connection%s", number(worker, "worker"), connections, connections == 1 ? "" : "s");
     if (json_is_true(json_object_get(worker, "answers")))
-        printf(", %lld requests\n", number(worker, "requests"));
+        printf(", %lld request%s\n", requests, requests == 1 ? "" : "s");
     else
         printf(", doesn't answer: a script keeps it busy\n");
 }

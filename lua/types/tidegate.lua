@@ -193,6 +193,12 @@ function Headers:clear() end
 ---@field [string] string?
 local Query = {}
 
+---The first value, decoded; for names that are methods too.
+---@param name string
+---@return string?
+function Query:get(name) end
+
+---A new list of the values, decoded.
 ---@param name string
 ---@return string[]
 function Query:all(name) end
@@ -201,15 +207,35 @@ function Query:all(name) end
 ---@param value string|number
 function Query:add(name, value) end
 
+---Removes all pairs of the name.
 ---@param name string
 function Query:remove(name) end
 
+---Names and values, decoded, in the order in which they stand.
 ---@return fun(): string?, string?
 function Query:each() end
 
 ---The cookies of a request: first value, undecoded; read only.
 ---@class tidegate.Cookies
 ---@field [string] string?
+local Cookies = {}
+
+---@param name string
+---@return string?
+function Cookies:get(name) end
+
+---The parameters of the route, decoded: `req.params.id`, `req.params["*"]`.
+---@class tidegate.Params
+---@field [string] string?
+local Params = {}
+
+---@param name string
+---@return string?
+function Params:get(name) end
+
+---Names and values in the order of the path.
+---@return fun(): string?, string?
+function Params:each() end
 
 ---@class tidegate.Client
 ---@field ip string
@@ -254,7 +280,7 @@ function RequestLog:skip() end
 ---@field query tidegate.Query
 ---@field headers tidegate.Headers
 ---@field cookies tidegate.Cookies
----@field params table<string, string>  decoded parameters of the route
+---@field params tidegate.Params
 ---@field length integer?
 ---@field upgrade string?
 ---@field client tidegate.Client
@@ -262,7 +288,7 @@ function RequestLog:skip() end
 ---@field upstream string?  can be set in `request`
 ---@field half_close "answer"|"abort"  can be set in `request`
 ---@field generation integer
----@field time_left number?  of the total deadline; can be set
+---@field time_left number  of the total deadline, math.huge where there is none; can be set
 ---@field times tidegate.Times
 ---@field bytes_in integer
 ---@field bytes_out integer
@@ -402,11 +428,12 @@ function SplitWord.client_ip() end
 ---@class tidegate.Task
 local Task = {}
 
----The results of the task's function; or nil and "timeout", "cancelled", or its error. Waits.
+---The results of the task's function; or nil and "timeout", "cancelled", or "failed" with the message. Waits.
 ---@param timeout number?
 ---@return any ...
 function Task:wait(timeout) end
 
+---Ends the task where it waits.
 function Task:cancel() end
 
 ---@class tidegate.Json
@@ -483,6 +510,7 @@ function Hash.crc32(text) end
 ---@class tidegate.Log
 local Log = {}
 
+---This version doesn't write it.
 ---@param message string
 ---@param fields table<string, string|number|boolean>?
 function Log.debug(message, fields) end

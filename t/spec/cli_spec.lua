@@ -45,6 +45,7 @@ describe("the command line", function()
       assert.is_true(#result.errors > 0)
     end
     assert.is_truthy(gateway.run({ "relod" }).errors:find "reload")
+    assert.is_truthy(gateway.run({ "check", "gateway.lua" }).errors:find("named with -c", 1, true))
   end)
 
   it("checks a configuration and says what is wrong with 1", function()
