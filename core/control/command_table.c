@@ -28,7 +28,8 @@ const struct tg_command tg_commands[] = {
       "when\n"
       "the gateway has ended.\n",
       tg_command_stop },
-    { "reopen-logs", NULL, "s", "open the log files again, after they were moved away", "Access and error log go on in new files under their old names. SIGUSR1 does the same.\n",
+    { "reopen-logs", NULL, "s", "open the log files again, after they were moved away",
+      "Access and error log go on in new files under their old names. SIGUSR1 does the same.\n",
       tg_command_reopen_logs },
     { "types", "[FOLDER]", "", "write annotations for editors",
       "Writes types/tidegate.lua and .luarc.json into FOLDER (default: here), so that editors with the Lua language "
