@@ -91,7 +91,7 @@ void tg_record_end(struct tg_record *record)
     tg_record_release(record);
     tg_list_remove(&record->abort_task.link);
     drop_context(record);
-    record->slot.serial++;
+    record->slot.serial = tg_next_serial(record->slot.serial);
     leave_log_fields(record);
     record->exchange->script = NULL;
     record->exchange = NULL;

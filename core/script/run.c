@@ -158,7 +158,7 @@ void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
         tg_list_remove(&run->link);
         wake_watchers(run);
     }
-    run->abi.serial++;
+    run->abi.serial = tg_next_serial(run->abi.serial);
     run->kind = TG_RUN_FREE;
     run->record = NULL;
     if (outcome == TG_RUN_DONE && run->thread && run->vm->free_threads < KEPT_THREADS)

@@ -137,6 +137,12 @@ static inline const char *tg_abi_give(struct tg_abi_slot *slot, struct tg_slice 
     return text.at ? text.at : "";
 }
 
+/* Of a slot or a run, which may be used more than 2^31 times. */
+static inline int32_t tg_next_serial(int32_t serial)
+{
+    return (int32_t)((uint32_t)serial + 1);
+}
+
 /* The names of phases, as handlers have them. */
 extern const char *const tg_script_phase_names[TG_PHASES];
 
