@@ -20,7 +20,7 @@ Connection.__index = Connection
 local Response = {}
 Response.__index = Response
 
-local open_connections = setmetatable({}, { __mode = "k" })
+local open_connections = {}
 
 ---Opens a connection to a loopback port. `from`: the address to come from.
 ---@return support.Connection
@@ -36,7 +36,9 @@ function client.connect(port, from)
 end
 
 function client.close_all()
-  for connection in pairs(open_connections) do connection:close() end
+  local all = {}
+  for connection in pairs(open_connections) do all[#all + 1] = connection end
+  for _, connection in ipairs(all) do connection:close() end
 end
 
 function Connection:close()
