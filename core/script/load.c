@@ -77,8 +77,10 @@ static bool declarations_agree(struct tg_vm *vm, struct tg_text *error)
     if (!tg_vm_call(vm, 2, 1, error))
         return false;
     const char *difference = lua_tostring(vm->L, -1);
-    tg_text_appendf(error, "the top level declares something else in worker %u than in the loader: %s", vm->worker_id,
-                    difference ? difference : "?");
+    tg_text_appendf(error,
+                    "the top level declares something else in worker %u than in the loader: %s; it may not depend on "
+                    "the order of pairs, on time or on chance",
+                    vm->worker_id, difference ? difference : "?");
     return false;
 }
 

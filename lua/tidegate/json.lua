@@ -121,7 +121,7 @@ local function write_scalar(out, n, value)
   elseif kind == "number" then text, why = number_text(value)
   elseif kind == "boolean" then text = value and "true" or "false"
   elseif value == null or kind == "nil" then text = "null"
-  else why = "a " .. kind end
+  else why = "JSON has no " .. kind end
   if not text then return nil, why end
   out[n + 1] = text
   return n + 1

@@ -145,6 +145,8 @@ static void an_answer_is_text_or_json_and_checked_before_it_stands(void **state)
     RAISES("req:respond(200, 'x', { upgrade = 'h2c' })", "on a 426 only");
     RAISES("req:respond(200, 'x', { ['content-length'] = 1 })", "belongs to the gateway");
     RAISES("req.respond(200, 'x')", "methods are called with a colon");
+    RAISES("req.headers.add('x', 'y')", "methods are called with a colon");
+    RAISES("req.is('text/html')", "methods are called with a colon");
     RAISES("local x = req.hedaers", "did you mean \"headers\"");
     RAISES("req:redirect('/x', 200)", "a status of 301, 302, 303, 307 or 308 expected");
     RAISES("req:redirect 'a\\r\\nb'", "req:redirect: ");

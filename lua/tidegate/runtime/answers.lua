@@ -173,7 +173,7 @@ function answers:set_cookie(name, value, options)
   local slot = slot_of(self)
   check_pending(slot, "req:set_cookie")
   if type(name) ~= "string" or C.tg_abi_name_valid(name, #name) == 0 then
-    raise("req:set_cookie: the name of a cookie expected, got " .. tostring(name))
+    raise(("req:set_cookie: the name of a cookie expected, got %q"):format(tostring(name)))
   end
   if type(value) == "number" then value = tostring(value) end
   if type(value) ~= "string" then raise("req:set_cookie: a string expected as value, got a " .. type(value)) end

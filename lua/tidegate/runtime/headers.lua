@@ -22,6 +22,12 @@ local function check_name(name)
   if type(name) ~= "string" then raise("the name of a header is a string, not a " .. type(name)) end
 end
 
+-- The arguments of a method that takes a name.
+local function check_call(self, name)
+  if type(self) ~= "cdata" then raise "methods are called with a colon, as in headers:get(...)" end
+  check_name(name)
+end
+
 -- The number by which C knows a name; 0: by its text.
 local tokens = setmetatable({}, {
   __index = function(self, name)
@@ -138,24 +144,24 @@ local methods = {}
 
 ---The value, or nil; several lines are joined. Works for names that are methods too.
 function methods:get(name)
-  check_name(name)
+  check_call(self, name)
   return get(self, name)
 end
 
 ---Adds one more line.
 function methods:add(name, value)
-  check_name(name)
+  check_call(self, name)
   write(self, writable(self), name, text_of(self, name, value), 1)
 end
 
 ---Removes all lines of the name.
 function methods:remove(name)
-  check_name(name)
+  check_call(self, name)
   remove(self, name)
 end
 
 function methods:has(name)
-  check_name(name)
+  check_call(self, name)
   return C.tg_abi_header(slot_of(self), self.__section, tokens[name], name, #name) ~= nil
 end
 
@@ -180,7 +186,7 @@ end
 ---A new list of the lines.
 ---@return string[]
 function methods:all(name)
-  check_name(name)
+  check_call(self, name)
   local values = {}
   collect(self, name, values)
   return values
@@ -199,7 +205,7 @@ end
 
 ---Whether one of the lines, or one member of a list in them, equals the value.
 function methods:any(name, value)
-  check_name(name)
+  check_call(self, name)
   value = text_of(self, name, value)
   return C.tg_abi_header_any(slot_of(self), self.__section, tokens[name], name, #name, value, #value) ~= 0
 end

@@ -135,6 +135,7 @@ for name, method in pairs(answers) do methods[name] = method end
 ---@param wanted string
 ---@return boolean
 function methods:is(wanted)
+  slot_of(self)
   return media.is("req:is", self.headers:get "content-type", wanted)
 end
 
@@ -142,6 +143,7 @@ end
 ---@param ... string
 ---@return string?
 function methods:accepts(...)
+  slot_of(self)
   return media.best("req:accepts", self.headers:get "accept", ...)
 end
 

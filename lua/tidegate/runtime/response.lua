@@ -28,6 +28,7 @@ local response_methods = {}
 ---@param wanted string
 ---@return boolean
 function response_methods:is(wanted)
+  handles.slot(self)
   return media.is("res:is", self.headers:get "content-type", wanted)
 end
 
