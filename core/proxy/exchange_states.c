@@ -7,21 +7,17 @@
 /* Each state has one function, in the order of the life of a request. It answers whether the exchange moved on, so that
  * the next function should run now; false means that it waits for something to happen. */
 
-static double narrower(double route, double rest)
-{
-    return route < rest ? route : rest;
-}
-
 void tg_exchange_wake(struct tg_exchange *exchange)
 {
     tg_loop_defer(exchange->worker->loop, &exchange->step);
 }
 
-/* Seconds for the whole request, as route and upstream say. */
+/* Seconds for the whole request: the route's word, else the upstream's, which has the settings' where it says nothing. */
 static double total_of(const struct tg_exchange *exchange)
 {
     const struct tg_group *group = exchange->group;
-    return narrower(exchange->route->timeouts.total, group ? group->timeouts.total : INFINITY);
+    double otherwise = group ? group->timeouts.total : exchange->lease->snapshot->settings.timeouts.total;
+    return tg_exchange_timeout(exchange->route->timeouts.total, otherwise);
 }
 
 /* A handler may have chosen a destination that allows less than the one before. */

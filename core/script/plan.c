@@ -157,7 +157,7 @@ static void read_group(struct tg_plan *plan, struct tg_group *group)
     group->timeouts.send = tg_plan_seconds(plan, "send", 30);
     group->timeouts.first_byte = tg_plan_seconds(plan, "first_byte", 60);
     group->timeouts.between_bytes = tg_plan_seconds(plan, "between_bytes", 60);
-    group->timeouts.total = tg_plan_seconds(plan, "total", INFINITY);
+    group->timeouts.total = tg_plan_seconds(plan, "total", group->timeouts.total);
     lua_pop(plan->L, 1);
     tg_plan_enter(plan, "retry");
     group->attempts = (uint32_t)tg_plan_number(plan, "attempts", 3);

@@ -106,7 +106,7 @@ static void read_route_timeouts(struct tg_plan *plan, struct tg_route *route)
     tg_plan_enter(plan, "timeouts");
     route->timeouts.tunnel_idle = tg_plan_seconds(plan, "tunnel_idle", settings->tunnel_idle);
     route->timeouts.body_rate = tg_plan_number(plan, "body_rate", settings->body_rate);
-    route->timeouts.total = tg_plan_seconds(plan, "total", settings->total);
+    route->timeouts.total = own_seconds(plan, "total");
     route->timeouts.connect = own_seconds(plan, "connect");
     route->timeouts.send = own_seconds(plan, "send");
     route->timeouts.first_byte = own_seconds(plan, "first_byte");

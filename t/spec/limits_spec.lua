@@ -57,8 +57,9 @@ describe("a gateway's limits", function()
   it("of a route win over the settings'", function()
     local edge = start('tg.settings { limits = { body = 10 } }\n' .. [[
 tg.listen "127.0.0.1:${port}"
-tg.upstream "origin" { "127.0.0.1:${origin}", timeouts = { first_byte = 0.2 } }
-tg.route { path = "/more/*", upstream = "origin", limits = { body = 20 }, timeouts = { first_byte = 5 } }
+tg.upstream "origin" { "127.0.0.1:${origin}", timeouts = { first_byte = 0.2, total = 0.4 } }
+tg.route { path = "/more/*", upstream = "origin", limits = { body = 20 }, timeouts = { first_byte = 5, total = 10 } }
+tg.route { path = "/short/*", upstream = "origin", timeouts = { first_byte = 5 } }
 tg.route { path = "/*", upstream = "origin" }
 ]])
     assert.equal(413, edge:request({ method = "POST", path = "/", body = ("x"):rep(15) }).status)
@@ -66,6 +67,7 @@ tg.route { path = "/*", upstream = "origin" }
     assert.equal(413, edge:request({ method = "POST", path = "/more/", body = ("x"):rep(25) }).status)
     assert.equal(504, edge:request({ path = "/?delay=600&text=x" }).status)
     assert.equal(200, edge:request({ path = "/more/?delay=600&text=x" }).status)
+    assert.equal(504, edge:request({ path = "/short/?delay=600&text=x" }).status)
   end)
 
   it("give up on a peer that doesn't take the connection, and go to the next", function()
