@@ -12,7 +12,7 @@ void tg_exchange_wake(struct tg_exchange *exchange)
     tg_loop_defer(exchange->worker->loop, &exchange->step);
 }
 
-/* Seconds for the whole request: the route's word, else the upstream's, which has the settings' where it says nothing. */
+/* Seconds for the whole request: the route's word, else the upstream's, which has the settings' where it says none. */
 static double total_of(const struct tg_exchange *exchange)
 {
     const struct tg_group *group = exchange->group;
