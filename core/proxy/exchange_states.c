@@ -343,7 +343,8 @@ struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct 
     exchange->route = &exchange->lease->snapshot->none;
     exchange->request_pipe.ended = exchange->client_request_ended = true;
     exchange->phases_failed = (1u << TG_PHASES) - 1; /* no handler sees a request that isn't one */
-    exchange->error = (struct tg_exchange_error){ problem->status, "bad_request", problem->reason };
+    exchange->error = (struct tg_exchange_error){ problem->status, problem->status == 408 ? "timeout" : "bad_request",
+                                                  problem->reason };
     exchange->state = TG_EXCHANGE_ERROR;
     tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_REJECTED, 1);
     tg_exchange_wake(exchange);
