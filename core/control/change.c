@@ -126,6 +126,7 @@ static void use_settings(struct tg_gateway *gateway, const struct tg_settings *s
 {
     tg_acceptor_set_limit(gateway->acceptor, settings->connections);
     tg_log_thread_use_files(gateway->logs, settings->access_log, settings->error_log);
+    tg_log_set_level(settings->error_level);
     if (settings->workers > 0 && settings->workers != gateway->worker_count && gateway->options.workers == 0)
         tg_log(TG_LOG_WARN, "settings.workers is %u now; the number of workers changes only at a restart (%u run)",
                settings->workers, gateway->worker_count);

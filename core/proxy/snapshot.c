@@ -9,6 +9,7 @@
 #include "proxy/router.h"
 
 static const struct tg_settings default_settings = {
+    .error_level = TG_LOG_INFO,
     .limits = TG_HTTP_LIMITS_DEFAULT,
     .connections = 8192,
     .timeouts = {

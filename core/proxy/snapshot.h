@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "base/log_ring.h"
 #include "http/forward.h"
 #include "http/limits.h"
 #include "net/address.h"
@@ -30,12 +31,13 @@ struct tg_settings {
     bool access_log_off;
     struct tg_slice access_log; /* file; empty: standard output */
     struct tg_slice error_log;  /* file; empty: standard error */
-    double load_time;           /* 10 */
-    uint64_t script_memory;     /* cap of one VM: 128 MB */
-    uint32_t generations_keep;  /* 8 */
-    double generations_detach;  /* 60 */
-    double drain;               /* stop: deadline for what runs: 30 */
-    double drain_idle;          /* stop: idle connections wait for one more request: 1 */
+    enum tg_log_level error_level;
+    double load_time;          /* 10 */
+    uint64_t script_memory;    /* cap of one VM: 128 MB */
+    uint32_t generations_keep; /* 8 */
+    double generations_detach; /* 60 */
+    double drain;              /* stop: deadline for what runs: 30 */
+    double drain_idle;         /* stop: idle connections wait for one more request: 1 */
 };
 
 struct tg_snapshot {

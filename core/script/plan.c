@@ -44,6 +44,16 @@ static struct tg_slice log_path(struct tg_plan *plan, struct tg_slice file)
     return tg_plan_pop_text(plan);
 }
 
+static enum tg_log_level log_level(struct tg_slice name)
+{
+    static const struct tg_slice names[] = { TG_SLICE("debug"), TG_SLICE("info"), TG_SLICE("warn"), TG_SLICE("error") };
+    for (size_t level = 0; level < sizeof(names) / sizeof(names[0]); level++) {
+        if (tg_slice_equal(name, names[level]))
+            return (enum tg_log_level)level;
+    }
+    return TG_LOG_INFO;
+}
+
 static void read_logs(struct tg_plan *plan, struct tg_settings *settings)
 {
     tg_plan_enter(plan, "access_log");
@@ -52,6 +62,7 @@ static void read_logs(struct tg_plan *plan, struct tg_settings *settings)
     lua_pop(plan->L, 1);
     tg_plan_enter(plan, "error_log");
     settings->error_log = log_path(plan, without_word(tg_plan_text(plan, "file"), TG_SLICE("stderr")));
+    settings->error_level = log_level(tg_plan_text(plan, "level"));
     lua_pop(plan->L, 1);
 }
 

@@ -5,12 +5,14 @@
 
 -- Values of the configuration ---------------------------------------------------------------------------------------
 
+---@alias tidegate.LogLevel "debug"|"info"|"warn"|"error"
+
 ---@class tidegate.Settings
 ---@field workers integer?  default: one for each CPU
 ---@field limits tidegate.Settings.Limits?
 ---@field timeouts tidegate.Settings.Timeouts?
 ---@field access_log false|string|{ file: string }|nil  path, or "stdout" (default); false: none
----@field error_log string|{ file: string }|nil  path, or "stderr" (default)
+---@field error_log string|{ file?: string, level?: tidegate.LogLevel }|nil  path, or "stderr" (default); level "info"
 ---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
 ---@field scripts { load_time: number?, memory: integer? }?  seconds to load in (10), cap of one VM (128 MB)
 ---@field generations { keep: integer?, detach: number? }?  default 8 generations, 60 s

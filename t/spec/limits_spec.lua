@@ -174,6 +174,33 @@ tg.route { name = "all", upstream = "origin", request = function(req) req:set_re
     end)
   end)
 
+  it("of errors begin at the level that is asked for, and a reload moves it", function()
+    local text = LISTEN .. [[
+tg.settings { error_log = { file = "${folder}/error.log", level = "%s" } }
+tg.route { path = "/*", upstream = "origin", request = function(req)
+  tg.log.debug("a detail")
+  tg.log.warn("a warning")
+  return req:respond(204)
+end }
+]]
+    local edge = start(text:format "debug")
+    local function written()
+      local file = assert(io.open(edge.folder .. "/error.log"))
+      local all = file:read "*a"
+      file:close()
+      return all
+    end
+    assert.equal(204, edge:request({ path = "/" }).status)
+    gateway.wait_until(function() return written():find("a warning", 1, true) end, 5, "the warning")
+    assert.is_truthy(written():find("a detail", 1, true))
+    edge:write("gateway.lua", HEAD .. text:format "warn")
+    assert.equal(0, edge:command("reload").code)
+    local before = #written()
+    assert.equal(204, edge:request({ path = "/" }).status)
+    gateway.wait_until(function() return written():sub(before + 1):find("a warning", 1, true) end, 5, "the warning")
+    assert.is_nil(written():sub(before + 1):find("a detail", 1, true))
+  end)
+
   it("of errors go to a file where one is named, with the script's line and the request's id", function()
     local edge = start('tg.settings { error_log = "${folder}/error.log", access_log = false }\n' .. LISTEN .. [[
 tg.route { request = function(req)

@@ -34,7 +34,7 @@
 --     limits             head, fields, target, body, replay (body bytes kept for a retry), connections (a worker)
 --     timeouts           header, idle, tunnel_idle, total (seconds), body_rate (least bytes a second)
 --     access_log         file ("stdout", or a path; relative: from `folder`), off (boolean)
---     error_log          file ("stderr", or a path)
+--     error_log          file ("stderr", or a path), level ("debug", "info", "warn", "error")
 --     trusted_proxies    list of CIDRs "10.0.0.0/8", "::1/128"
 --     scripts            load_time (seconds), memory (cap of one VM)
 --     generations        keep (integer), detach (seconds)

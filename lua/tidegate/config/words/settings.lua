@@ -17,7 +17,7 @@ settings.DEFAULTS = {
   limits = { head = 64 * KB, fields = 200, target = 8 * KB, body = GB, replay = 64 * KB, connections = 8192 },
   timeouts = { header = 15, idle = 75, body_rate = 500, tunnel_idle = 3600, total = 0 },
   access_log = { file = "stdout", off = false },
-  error_log = { file = "stderr" },
+  error_log = { file = "stderr", level = "info" },
   trusted_proxies = {},
   scripts = { load_time = 10, memory = 128 * MB },
   generations = { keep = 8, detach = 60 },
@@ -75,7 +75,8 @@ local read = values.record {
     tunnel_idle = values.seconds_or_none, total = values.seconds_or_none,
   },
   access_log = off_or(log({ file = values.text }, 'a path, "stdout", or false for no log')),
-  error_log = log({ file = values.text }, 'a path or "stderr"'),
+  error_log = log({ file = values.text, level = values.one_of { "debug", "info", "warn", "error" } },
+    'a path or "stderr"'),
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
   scripts = values.record {
     load_time = values.seconds, memory = values.integer(4 * MB, 64 * GB), cpu = later, allow = later,
