@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -58,6 +59,8 @@ static void redirect(int descriptor, const char *file)
 static void become_program(const struct job *job, int input)
 {
     setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_DFL);
     if (dup2(input, 0) < 0)
         die("dup2");
     redirect(1, job->output);
@@ -150,6 +153,7 @@ int main(int count, char **arguments)
 {
     close_range(3, ~0U, 0);
     signal(SIGPIPE, SIG_IGN);
+    setsid(); /* what ends the test's process group must not end us before the program */
     if (count < 3)
         return 125;
     struct job job = { 0 };
