@@ -24,12 +24,31 @@ static void continue_run(struct tg_run *run, bool woken);
 
 static void timer_expired(struct tg_deadline *deadline)
 {
-    continue_run(TG_CONTAINER_OF(deadline, struct tg_run, timer), false);
+    struct tg_run *run = TG_CONTAINER_OF(deadline, struct tg_run, timer);
+    continue_run(run, run->put_off);
 }
 
+static struct tg_deadline *timer_of(struct tg_run *run)
+{
+    if (!run->timer_ready)
+        tg_deadline_init(&run->timer, run->vm->loop, timer_expired);
+    run->timer_ready = true;
+    return &run->timer;
+}
+
+/* Tasks that start or wake others without end don't keep the worker's turn from ending: every so many steps one goes on
+ * in the next turn. */
 static void run_step(struct tg_task *task)
 {
-    continue_run(TG_CONTAINER_OF(task, struct tg_run, step), true);
+    enum { STEPS_A_TURN = 1000 };
+    struct tg_run *run = TG_CONTAINER_OF(task, struct tg_run, step);
+    if (++run->vm->steps < STEPS_A_TURN) {
+        continue_run(run, true);
+        return;
+    }
+    run->vm->steps = 0;
+    run->waiting = run->put_off = true;
+    tg_deadline_set(timer_of(run), tg_loop_now_fresh(run->vm->loop));
 }
 
 static struct tg_run *run_alloc(struct tg_vm *vm)
@@ -123,7 +142,7 @@ static void stop_watching(struct tg_run *run)
 
 static void forget_wait(struct tg_run *run)
 {
-    run->waiting = false;
+    run->waiting = run->put_off = false;
     if (run->timer_ready)
         tg_deadline_clear(&run->timer);
     tg_list_remove(&run->step.link);
@@ -191,7 +210,7 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments)
     struct tg_vm *vm = run->vm;
     struct tg_exchange *exchange = run->record ? run->record->exchange : NULL;
     double begun = vm->timed && exchange ? tg_loop_now_fresh(vm->loop) : 0;
-    if (run->started)
+    if (run->started || run->put_off)
         stop_waiting(run);
     run->started = true;
     vm->current = run;
@@ -311,20 +330,24 @@ int tg_run_lua_spawn(lua_State *L)
     return 2;
 }
 
+/* Of one that runs and yet waits the yield has failed, and the script has caught that. */
+static void forget_failed_wait(struct tg_run *run)
+{
+    if (run->waiting)
+        stop_waiting(run);
+}
+
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds)
 {
     struct tg_vm *vm = (struct tg_vm *)control;
     struct tg_run *run = vm->current;
     if (!run)
         return 0;
-    if (!run->timer_ready) {
-        tg_deadline_init(&run->timer, vm->loop, timer_expired);
-        run->timer_ready = true;
-    }
+    forget_failed_wait(run);
     if (seconds < INFINITY)
-        tg_deadline_set(&run->timer, tg_loop_now_fresh(vm->loop) + (seconds > 0 ? seconds : 0));
+        tg_deadline_set(timer_of(run), tg_loop_now_fresh(vm->loop) + (seconds > 0 ? seconds : 0));
     else
-        tg_deadline_clear(&run->timer);
+        tg_deadline_clear(timer_of(run));
     run->waiting = true;
     return 1;
 }
@@ -338,9 +361,14 @@ int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, in
 {
     struct tg_vm *vm = (struct tg_vm *)control;
     struct tg_run *watched = living_task(task, serial);
-    struct tg_watch *watch = vm->current && watched && watched != vm->current ? malloc(sizeof(*watch)) : NULL;
-    if (!watch)
+    if (!vm->current)
         return 0;
+    forget_failed_wait(vm->current);
+    struct tg_watch *watch = watched && watched != vm->current ? malloc(sizeof(*watch)) : NULL;
+    if (!watch) {
+        stop_watching(vm->current);
+        return 0;
+    }
     watch->watcher = vm->current;
     tg_list_append(&watched->watchers, &watch->by_task);
     tg_list_append(&vm->current->watching, &watch->by_watcher);

@@ -23,6 +23,7 @@ struct tg_run {
     struct tg_deadline timer;
     bool timer_ready; /* initialised */
     bool waiting;     /* it has said what it waits for, and yields next */
+    bool put_off;     /* its step has to wait for the next turn */
     bool started;
     int arguments;       /* of a task that hasn't started: on its stack, above the function */
     struct tg_task step; /* starts the task, or resumes who waited for one */

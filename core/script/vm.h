@@ -75,6 +75,7 @@ struct tg_vm {
     struct tg_run *current;
     struct tg_run *free_runs, *bare_runs; /* with a Lua thread; without */
     uint32_t free_threads;
+    uint32_t steps; /* of runs, since one was put off */
     struct tg_run *all_runs;
     struct tg_record **records;
     uint32_t record_count;

@@ -60,6 +60,7 @@ return function(host, core)
       raise("tg.sleep: seconds expected, got " .. tostring(seconds))
     end
     if host.phase == "load" then return block(seconds) end
+    waits.check "tg.sleep"
     waits.wait(seconds)
   end
 

@@ -18,12 +18,19 @@ local tasks = {}
 local Task = {}
 Task.__index = Task
 
+-- None of the metamethods of an error that is no text is called.
+local function text_of(failure)
+  local kind = type(failure)
+  if kind == "string" or kind == "number" then return tostring(failure) end
+  return ("(the error is a %s)"):format(kind)
+end
+
 local function finish(task, good, ...)
   if good then
     task.count, task.results, task.done = select("#", ...), { ... }, true
     return
   end
-  task.failed, task.done = tostring((...)), true
+  task.failed, task.done = text_of((...)), true
   error(task.failed, 0)
 end
 
@@ -67,6 +74,7 @@ local function wait_until(what, list, ready, timeout)
     if result then return result end
     local left = ends and ends - C.tg_abi_clock(control) or huge
     if left <= 0 then return nil end
+    waits.check(what)
     for i = 1, #list do
       if not is_over(list[i]) and not waits.watch(list[i].run, list[i].serial) then
         raise(what .. ": can't wait here; nor can a task wait for itself")

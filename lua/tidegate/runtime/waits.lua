@@ -9,8 +9,17 @@ local C, huge = ffi.C, math.huge
 local control = ffi.cast("struct tg_abi_control *", core.control)
 local sentinel = core.sentinel
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+local isyieldable = coroutine.isyieldable
 
 local waits = {}
+
+---Raises where a wait would have to leave a function of C.
+---@param what string
+function waits.check(what)
+  if isyieldable() then return end
+  raise(what .. " can't wait inside a function that C calls, such as the comparison of table.sort or the " ..
+    "replacement of string.gsub")
+end
 
 ---Waits so many seconds, or for what was announced with `watch`. True: that has come; false: the time is over.
 ---@param seconds number?
@@ -26,7 +35,10 @@ function waits.watch(run, serial)
 end
 
 local function pass(co, good, first, ...)
-  if good and first == sentinel then return pass(co, resume(co, yield(sentinel))) end
+  if good and first == sentinel then
+    waits.check "a coroutine"
+    return pass(co, resume(co, yield(sentinel)))
+  end
   return good, first, ...
 end
 
