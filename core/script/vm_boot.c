@@ -48,6 +48,14 @@ static void set_pointer(lua_State *L, const char *name, void *value)
     lua_setfield(L, -2, name);
 }
 
+/* The loader's VM doesn't know its settings before it has run them; a top level that goes wrong must not take the
+ * memory of the gateway that runs. */
+static size_t memory_of_top_level(const struct tg_vm *vm)
+{
+    static const size_t of_loader = (size_t)1 << 30;
+    return vm->snapshot ? (size_t)vm->snapshot->settings.script_memory : of_loader;
+}
+
 /* What boot.lua gets: see its head. */
 static void push_core(lua_State *L, struct tg_vm *vm)
 {
@@ -67,6 +75,7 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_number(L, "generation", (double)vm->source->generation);
     set_number(L, "worker_id", vm->worker_id);
     set_number(L, "worker_count", vm->source->worker_count);
+    set_number(L, "memory", (double)memory_of_top_level(vm));
     set_pointer(L, "control", &vm->control);
     set_pointer(L, "sentinel", tg_run_sentinel());
 }
@@ -108,8 +117,7 @@ bool tg_vm_open(struct tg_vm *vm, struct tg_text *error)
     if (lua_cpcall(vm->L, boot, vm) != 0)
         return tg_vm_fail(vm, error);
     tg_vm_set_limit(vm, vm->source->load_time, "the top level"); /* opening the libraries turns compiling on */
-    if (vm->snapshot)
-        vm->memory.limit = (size_t)vm->snapshot->settings.script_memory;
+    vm->memory.limit = memory_of_top_level(vm);
     push_boot_function(vm->L, "top_level");
     bool good = tg_vm_call(vm, 0, 2, error);
     vm->memory.limit = SIZE_MAX;

@@ -71,7 +71,7 @@ static void an_error_says_file_line_and_reason(void **state)
     refused(RIG_HEAD "error 'deliberate'\n", "gateway.lua:4: deliberate");
     refused(RIG_HEAD "tg.route { path = '/*', upstream = 'ap' }\n", "unknown upstream \"ap\"");
     refused(RIG_HEAD "local x = nil\nreturn x.y\n", "gateway.lua:5: attempt to index local 'x'");
-    refused(RIG_HEAD "error {}\n", "a script raised a table");
+    refused(RIG_HEAD "error {}\n", "an error that is a table was raised");
     rig_write(&rig, "gateway.lua", "");
     assert_false(rig_load(&rig));
 }

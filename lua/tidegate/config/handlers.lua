@@ -36,7 +36,9 @@ end
 local function load_module(name, at, word)
   local good, result = pcall(require, name)
   if good then return result end
-  if type(result) ~= "string" then error(result, 0) end
+  if type(result) ~= "string" then
+    place.raise(at, word, "%s: an error that is a %s was raised", shown(name), type(result))
+  end
   local message = result:gsub("^error loading module [^\n]*:\n%s*", "")
   if message:find "^[^\n:]+:%d+: " then error(("%s (%s, used at %s)"):format(message, name, at), 0) end
   place.raise(at, word, "%s: %s", shown(name), message)

@@ -99,6 +99,25 @@ local function check_type(kind, raise)
   end
 end
 
+-- What the checks of an option may be.
+local CHECKS = {
+  required = { "boolean", "true or false" }, min = { "number", "a number" }, max = { "number", "a number" },
+  one_of = { "table", "a list of values" }, check = { "function", "a function" },
+}
+
+local function check_fields(spec, raise)
+  for _, key in ipairs(sorted_keys(spec)) do
+    if key ~= 1 and not SPEC_FIELDS[key] then
+      raise(("unknown check %s%s"):format(shown(key), type(key) == "string" and suggest.text(key, SPEC_FIELDS) or ""))
+    end
+    local wanted = CHECKS[key]
+    if wanted and type(spec[key]) ~= wanted[1] then
+      raise(("%s: %s expected, got %s"):format(key, wanted[2], shown(spec[key])))
+    end
+  end
+  if spec.one_of and #spec.one_of == 0 then raise "one_of: a list of values expected, got an empty one" end
+end
+
 local function read_spec(spec, raise)
   if type(spec) == "string" then spec = { spec } end
   if type(spec) ~= "table" then raise 'a type expected, such as "string" or { "string", required = true }' end
@@ -107,11 +126,7 @@ local function read_spec(spec, raise)
     if spec[1] ~= "list" and spec[1] ~= "map" then raise '"of" belongs to a list or a map' end
     check_type(spec.of, raise)
   end
-  for _, key in ipairs(sorted_keys(spec)) do
-    if key ~= 1 and not SPEC_FIELDS[key] then
-      raise(("unknown check %s%s"):format(shown(key), type(key) == "string" and suggest.text(key, SPEC_FIELDS) or ""))
-    end
-  end
+  check_fields(spec, raise)
   return spec
 end
 

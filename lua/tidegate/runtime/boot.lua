@@ -9,6 +9,7 @@
 --   control, sentinel     pointers: of this VM, and what a coroutine yields when it waits
 --   cjson                 loader of that module
 --   folder, version, generation, worker_id, worker_count
+--   memory                bytes that the top level may take
 --
 -- It makes `require`, the table `tidegate.host` and the sandbox of scripts, and returns what C calls.
 
@@ -89,14 +90,39 @@ local boot = {
   task_main = require "tidegate.runtime.tasks".main,
 }
 
+local function place_in_files()
+  local level = 3
+  while true do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return "" end
+    if info.currentline > 0 and not info.source:find "^=tidegate/" then
+      return info.source:gsub("^[@=]", "") .. ":" .. info.currentline .. ": "
+    end
+    level = level + 1
+  end
+end
+
+-- With the place in the operator's files, also where what was raised is no text or C raised it.
+local function placed(failure)
+  local kind = type(failure)
+  local text = kind == "string" and failure or "an error that is a " .. kind .. " was raised"
+  return text:find "^[^\n:]+:%d+: " and text or place_in_files() .. text
+end
+
+-- Where there is no memory for a message there was none for its place either.
+local function explained(failure)
+  if failure ~= "not enough memory" then return failure end
+  return ("not enough memory: the top level may take %d MB"):format(core.memory / 1024 ^ 2)
+end
+
 ---Runs the main file. Gives the plan and its text.
 function boot.top_level()
   config = require "tidegate.config"
   local chunk, message = core.main()
   if not chunk then error(message, 0) end
-  local good, failure = pcall(sandbox.enclose(chunk))
+  local good, failure = xpcall(sandbox.enclose(chunk), placed)
   sandbox.close_files()
-  if not good then error(failure, 0) end
+  if not good then error(explained(failure), 0) end
   local plan = config.finish()
   return plan, config.serialise(plan)
 end
