@@ -51,8 +51,28 @@ static int finish_change(json_t *reply)
     return TG_EXIT_OK;
 }
 
+/* What is shown in a line of a terminal. */
+static bool is_short_line(const char *option, const char *text)
+{
+    enum { LONGEST = 1000 };
+    size_t length = text ? strlen(text) : 0;
+    if (length > LONGEST) {
+        fprintf(stderr, "tidegate reload: %s takes at most %d bytes, not %zu\n", option, LONGEST, length);
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] >= 0x20 && text[i] != 0x7F)
+            continue;
+        fprintf(stderr, "tidegate reload: %s takes one line without control characters\n", option);
+        return false;
+    }
+    return true;
+}
+
 int tg_command_reload(const struct tg_arguments *arguments)
 {
+    if (!is_short_line("--name", arguments->name) || !is_short_line("--note", arguments->note))
+        return TG_EXIT_USAGE;
     json_t *request = json_pack("{ssss*ss*}", "command", "reload", "name", arguments->name, "note", arguments->note);
     return finish_change(ask(arguments, request, long_time));
 }

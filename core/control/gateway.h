@@ -72,6 +72,8 @@ void tg_gateway_stop(struct tg_gateway *gateway);
 void tg_gateway_give_up(struct tg_gateway *gateway, int exit_code);
 /* Leaves the loop once workers and loader are over. */
 void tg_gateway_end_if_done(struct tg_gateway *gateway);
+/* Tells those who asked to stop that it is done, and closes the connections of all who asked anything. */
+void tg_gateway_answer_stop_calls(struct tg_gateway *gateway);
 /* Ends the process here and now. */
 _Noreturn void tg_gateway_exit(struct tg_gateway *gateway, int code);
 

@@ -125,11 +125,14 @@ static bool make_parts(struct tg_gateway *gateway)
            make_logs(gateway) && (gateway->watcher || !gateway->options.watch);
 }
 
-static void answer_stop_calls(struct tg_gateway *gateway)
+void tg_gateway_answer_stop_calls(struct tg_gateway *gateway)
 {
     for (size_t i = 0; i < gateway->stopping.call_count; i++)
         tg_admin_call_answer(gateway->stopping.calls[i], NULL);
     gateway->stopping.call_count = 0;
+    if (gateway->admin)
+        tg_admin_server_free(gateway->admin);
+    gateway->admin = NULL;
 }
 
 static void free_parts(struct tg_gateway *gateway)
@@ -149,9 +152,7 @@ static void free_parts(struct tg_gateway *gateway)
     }
     /* Whoever asked to stop may start the next one at once. */
     tg_admin_socket_close(&gateway->socket);
-    answer_stop_calls(gateway);
-    if (gateway->admin)
-        tg_admin_server_free(gateway->admin);
+    tg_gateway_answer_stop_calls(gateway);
     tg_signals_deinit(&gateway->signals);
     tg_loop_free(gateway->loop);
     tg_thread_release_pools();

@@ -21,6 +21,8 @@ static struct tg_gateway *gateway_of(struct tg_loop *control)
 void tg_gateway_exit(struct tg_gateway *gateway, int code)
 {
     tg_admin_socket_close(&gateway->socket);
+    if (code == EXIT_SUCCESS)
+        tg_gateway_answer_stop_calls(gateway);
     if (gateway->logs) {
         tg_log_set_thread("control", NULL);
         tg_log_thread_stop(gateway->logs, 0.2);
