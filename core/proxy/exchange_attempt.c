@@ -24,22 +24,33 @@ static void release_peer(struct tg_exchange *exchange)
     exchange->peer = NULL;
 }
 
-bool tg_exchange_begin_attempt(struct tg_exchange *exchange)
+/* The next peer of the group; false, and the one before stays, where all were tried. */
+static bool choose_peer(struct tg_exchange *exchange)
 {
-    release_peer(exchange);
     struct tg_peer *peer = tg_balance_choose(exchange->worker, exchange->group, &exchange->tried);
-    if (!peer) {
-        tg_exchange_fail(exchange, 502, "upstream_failed", "no peer is left to try");
+    if (!peer)
         return false;
-    }
+    release_peer(exchange);
     exchange->peer = tg_peer_ref(peer);
     exchange->attempt++;
-    const char *problem = NULL;
-    if (!tg_forwarding_prepare(exchange, &problem)) {
-        tg_exchange_fail(exchange, 500, "rewrite", problem);
-        return false;
-    }
     return true;
+}
+
+static bool prepare_attempt(struct tg_exchange *exchange)
+{
+    const char *problem = NULL;
+    bool prepared = tg_forwarding_prepare(exchange, &problem);
+    if (!prepared)
+        tg_exchange_fail(exchange, 500, "rewrite", problem);
+    return prepared;
+}
+
+bool tg_exchange_begin_attempt(struct tg_exchange *exchange)
+{
+    if (choose_peer(exchange))
+        return prepare_attempt(exchange);
+    tg_exchange_fail(exchange, 502, "upstream_failed", "the upstream has no peer");
+    return false;
 }
 
 void tg_exchange_connect(struct tg_exchange *exchange, bool fresh)
@@ -150,9 +161,9 @@ void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason rea
         return;
     }
     tg_counters_add(counters, TG_COUNTER_UPSTREAM_FAILURES, 1);
-    if (!exchange->request_sent && exchange->attempt < attempts_allowed(exchange)) {
+    if (!exchange->request_sent && exchange->attempt < attempts_allowed(exchange) && choose_peer(exchange)) {
         tg_counters_add(counters, TG_COUNTER_UPSTREAM_RETRIES, 1);
-        if (tg_exchange_begin_attempt(exchange))
+        if (prepare_attempt(exchange))
             exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
         return;
     }

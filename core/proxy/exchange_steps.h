@@ -17,8 +17,7 @@ bool tg_exchange_apply_pending_fields(struct tg_exchange *exchange) __attribute_
 void tg_exchange_match_route(struct tg_exchange *exchange);
 
 /* exchange_attempt.c */
-/* The first attempt, or the next one at another peer: chooses the peer and makes the outgoing head. false: no peer is
- * left (tg_exchange_fail was called). */
+/* The first attempt: chooses the peer and makes the outgoing head. false: tg_exchange_fail was called. */
 bool tg_exchange_begin_attempt(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Asks the connector for a connection to the chosen peer. */
 void tg_exchange_connect(struct tg_exchange *exchange, bool fresh);

@@ -416,6 +416,20 @@ static void test_a_peer_that_refuses_is_tried_after_the_others(void **state)
     assert_true(f->client_detached);
 }
 
+/* [O04] */
+static void test_peers_that_take_no_connection_in_time_are_answered_for_with_504(void **state)
+{
+    (void)state;
+    f->never_connects = true;
+    get();
+    for (int i = 0; i < 2; i++) {
+        tg_exchange_from_connector_failed(f->exchange, TG_REASON_TIMEOUT);
+        turn();
+    }
+    assert_int_equal(f->acquired, 2);
+    assert_int_equal(f->status, 504);
+}
+
 static void test_a_stale_connection_is_replaced_once_for_an_idempotent_request(void **state)
 {
     (void)state;
@@ -763,6 +777,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_request_goes_up_and_its_answer_comes_down),
         TEST(test_a_peer_that_refuses_is_tried_after_the_others),
+        TEST(test_peers_that_take_no_connection_in_time_are_answered_for_with_504),
         TEST(test_a_stale_connection_is_replaced_once_for_an_idempotent_request),
         TEST(test_a_post_is_never_sent_twice),
         TEST(test_a_get_that_goes_up_as_a_post_is_never_sent_twice),
