@@ -210,4 +210,18 @@ tg.route { path = "/count", request = function(req) return req:respond(200, tost
       assert.equal(0, edge.process:wait(20))
     end
   end)
+
+  it("takes a library folder before what is inside the binary, where --lua-path names one", function()
+    local library = process.folder()
+    assert(lfs.mkdir(library .. "/scripts"))
+    local file = assert(io.open(library .. "/scripts/greet.lua", "w"))
+    file:write 'return { response = function(_, res) res.headers["x-greet"] = "from the folder" end }\n'
+    file:close()
+    local edge = gateway.start {
+      config = 'local tg = require "tidegate"\ntg.listen "127.0.0.1:${port}"\n'
+        .. 'tg.route { path = "/*", respond = { 200, "x" }, handlers = { "scripts.greet" } }\n',
+      arguments = { "--lua-path", library },
+    }
+    assert.equal("from the folder", edge:request({ path = "/" }):header "x-greet")
+  end)
 end)
