@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <ev.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -131,15 +133,69 @@ static void split_path(struct tg_slice path, struct tg_slice *folder, struct tg_
     *name = slash ? tg_slice_from(path, length + 1) : path;
 }
 
+static void follow_name(struct tg_watcher *watcher, struct tg_slice path)
+{
+    struct tg_slice folder, name;
+    split_path(path, &folder, &name);
+    watch_folder(watcher, folder);
+    if (name.length > 0 && !tg_map_set(watcher->names, name, watcher))
+        tg_log(TG_LOG_WARN, "out of memory: changes of %.*s aren't noticed", (int)name.length, name.at);
+}
+
+/* Where the path's first symbolic link leads, with the rest of the path behind it; the link itself is followed. false:
+ * there is none. */
+static bool step_over_link(struct tg_watcher *watcher, char *path)
+{
+    char target[PATH_MAX], led_to[2 * PATH_MAX];
+    for (char *end = path; *end; end += strspn(end, "/")) {
+        end += strcspn(end, "/");
+        char after = *end;
+        *end = 0;
+        ssize_t length = end > path ? readlink(path, target, sizeof target - 1) : -1;
+        if (length > 0) {
+            struct tg_slice folder, name;
+            target[length] = 0;
+            follow_name(watcher, tg_slice_from_string(path));
+            split_path(tg_slice_from_string(path), &folder, &name);
+            int folder_length = target[0] == '/' ? 0 : (int)folder.length;
+            *end = after;
+            snprintf(led_to, sizeof led_to, "%.*s%s%s%s", folder_length, path, folder_length ? "/" : "", target, end);
+            bool fits = strlen(led_to) < PATH_MAX;
+            memcpy(path, led_to, fits ? strlen(led_to) + 1 : 0);
+            return fits;
+        }
+        *end = after;
+    }
+    return false;
+}
+
+/* Files and folders are often replaced by having a link on the way to them lead elsewhere. */
+static void follow_links(struct tg_watcher *watcher, struct tg_slice given, bool is_folder)
+{
+    enum { LINKS_MAX = 16 };
+    char path[PATH_MAX];
+    if (given.length >= sizeof path)
+        return;
+    memcpy(path, given.at, given.length);
+    path[given.length] = 0;
+    for (int i = 0; i < LINKS_MAX && step_over_link(watcher, path); i++)
+        continue;
+    if (is_folder)
+        watch_folder(watcher, tg_slice_from_string(path));
+    else
+        follow_name(watcher, tg_slice_from_string(path));
+}
+
 void tg_watcher_follow(struct tg_watcher *watcher, const struct tg_generation_source *source)
 {
     for (size_t i = 0; i < tg_generation_source_count(source); i++) {
         const struct tg_source_entry *entry = tg_generation_source_entry(source, i);
-        struct tg_slice folder = entry->path, name = { 0 };
-        if (entry->kind != TG_SOURCE_FOLDER)
-            split_path(entry->path, &folder, &name);
-        watch_folder(watcher, folder);
-        if (name.length > 0 && !tg_map_set(watcher->names, name, watcher))
-            tg_log(TG_LOG_WARN, "out of memory: changes of %.*s aren't noticed", (int)name.length, name.at);
+        bool is_folder = entry->kind == TG_SOURCE_FOLDER;
+        if (is_folder)
+            watch_folder(watcher, entry->path);
+        else
+            follow_name(watcher, entry->path);
+        if (entry->path.length > 0)
+            follow_links(watcher, entry->path, is_folder);
     }
 }

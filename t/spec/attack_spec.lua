@@ -169,3 +169,26 @@ describe("the command line", function()
     gate.process.on_end = nil
   end)
 end)
+
+describe("--watch", function()
+  it("notices that a link on the way to a file leads elsewhere, and that the file behind it changes", function()
+    local gate = gateway.prepare {
+      config = SCRIPT .. 'tg.route { respond = { 200, tg.file "current/text" } }',
+      files = { ["one/text"] = "first", ["two/text"] = "second" },
+    }
+    local function lead_to(folder)
+      os.execute(("cd %s && ln -s %s next && mv -T next current"):format(gate.folder, folder))
+    end
+    local function answers(text)
+      gateway.wait_until(function() return body_of(gate, "/") == text end, 10, "the answer " .. text)
+    end
+    lead_to "one"
+    gate:launch { workers = 1, arguments = { "--watch" } }
+    gate:wait_ready()
+    answers "first"
+    lead_to "two"
+    answers "second"
+    gate:write("two/text", "third")
+    answers "third"
+  end)
+end)
