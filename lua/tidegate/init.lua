@@ -58,7 +58,11 @@ local function missing(_, name)
   error(("%s: tg.%s: there is no such name%s"):format(at, tostring(name), suggest.text(tostring(name), known)), 0)
 end
 
-return setmetatable(tg, {
-  __index = missing,
+setmetatable(tg, { __index = missing })
+
+-- What scripts get is empty, so that no name can be set, not even one that is there.
+return setmetatable({}, {
+  __index = tg,
   __newindex = function(_, name) error(("%s: tg is read only: tg.%s"):format(place.here(), tostring(name)), 0) end,
+  __metatable = "tidegate",
 })

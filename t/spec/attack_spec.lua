@@ -114,6 +114,25 @@ tg.route {
   end)
 end)
 
+describe("tg", function()
+  it("can't be changed by a handler, whose neighbours need it", function()
+    local gate = start [[
+tg.route {
+  path = "/change",
+  request = function(req)
+    local o = {
+      tostring((pcall(function() tg.KB = 1 end))),
+      tostring((pcall(rawset, tg, "KB", 1))),
+      tostring((pcall(setmetatable, tg, nil))),
+    }
+    return req:respond(200, table.concat(o, " ") .. " " .. tg.KB)
+  end,
+}
+]]
+    assert.equal("false false false 1024", body_of(gate, "/change"))
+  end)
+end)
+
 describe("a configuration that errs", function()
   local function check(text, files)
     local gate = gateway.prepare { config = SCRIPT .. text, files = files }

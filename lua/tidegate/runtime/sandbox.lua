@@ -138,7 +138,7 @@ function globals.dofile(path)
 end
 
 function globals.rawset(t, key, value)
-  if sealed[t] then raise "rawset: this table is read only" end
+  if sealed[t] or getmetatable(t) == "tidegate" then raise "rawset: this table is read only" end
   return rawset(t, key, value)
 end
 
