@@ -4,37 +4,6 @@
 
 #include "proxy/exchange_steps.h"
 
-void tg_body_pipe_init(struct tg_body_pipe *pipe)
-{
-    tg_buffer_queue_init(&pipe->waiting);
-    pipe->stages = NULL;
-    pipe->passed = 0;
-    pipe->giver_paused = pipe->ended = pipe->failed = false;
-}
-
-void tg_body_pipe_deinit(struct tg_body_pipe *pipe)
-{
-    tg_buffer_queue_deinit(&pipe->waiting);
-}
-
-/* Out of memory: the body can't be passed on whole. */
-static void put(struct tg_exchange *exchange, struct tg_body_pipe *pipe, struct tg_buffer piece)
-{
-    pipe->passed += piece.length;
-    if (pipe->stages)
-        pipe->stages->put(pipe->stages, exchange, piece);
-    else if (!tg_buffer_queue_push(&pipe->waiting, piece))
-        pipe->failed = true;
-}
-
-static void end(struct tg_exchange *exchange, struct tg_body_pipe *pipe)
-{
-    if (pipe->stages)
-        pipe->stages->end(pipe->stages, exchange);
-    else
-        pipe->ended = true;
-}
-
 static bool above_high_mark(const struct tg_body_pipe *pipe)
 {
     return tg_buffer_queue_length(&pipe->waiting) >= TG_PIPE_HIGH;
@@ -57,7 +26,7 @@ void tg_exchange_from_client_body(struct tg_exchange *exchange, struct tg_buffer
         exchange->request_pipe.failed = true;
         tg_buffer_unref(piece);
     } else {
-        put(exchange, &exchange->request_pipe, piece);
+        tg_body_pipe_emit(&exchange->request_pipe, NULL, piece);
         if (exchange->request_pipe.failed)
             exchange->client_problem = (struct tg_problem){ 503, "out of memory for the request body" };
     }
@@ -73,7 +42,7 @@ void tg_exchange_from_client_trailers(struct tg_exchange *exchange, const struct
 void tg_exchange_from_client_end(struct tg_exchange *exchange)
 {
     exchange->client_request_ended = true;
-    end(exchange, &exchange->request_pipe);
+    tg_body_pipe_emit_end(&exchange->request_pipe, NULL);
     tg_exchange_wake(exchange);
 }
 
@@ -159,7 +128,7 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
 void tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece)
 {
     upstream_spoke(exchange);
-    put(exchange, &exchange->response_pipe, piece);
+    tg_body_pipe_emit(&exchange->response_pipe, NULL, piece);
     if (exchange->response_pipe.failed && !exchange->upstream_failed)
         exchange->upstream_failed = TG_REASON_OVERLOAD;
     tg_exchange_wake(exchange);
@@ -176,7 +145,7 @@ void tg_exchange_from_upstream_end(struct tg_exchange *exchange)
     exchange->upstream_ended = true;
     if (exchange->state != TG_EXCHANGE_TUNNEL)
         exchange->wait_until = INFINITY;
-    end(exchange, &exchange->response_pipe);
+    tg_body_pipe_emit_end(&exchange->response_pipe, NULL);
     tg_exchange_wake(exchange);
 }
 

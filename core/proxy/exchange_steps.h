@@ -40,8 +40,6 @@ void tg_exchange_forget_replay(struct tg_exchange *exchange);
 void tg_exchange_wait_for_upstream(struct tg_exchange *exchange, double seconds);
 /* The route's value where it has one, else the group's. */
 double tg_exchange_timeout(double route, double group);
-void tg_body_pipe_init(struct tg_body_pipe *pipe);
-void tg_body_pipe_deinit(struct tg_body_pipe *pipe);
 
 /* exchange_answer.c */
 /* The gateway itself must answer: through the error phase, or, where the head has gone, by breaking off. */

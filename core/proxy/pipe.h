@@ -8,16 +8,17 @@
 
 enum { TG_PIPE_HIGH = 256 * 1024, TG_PIPE_LOW = 64 * 1024 };
 
-struct tg_exchange;
 struct tg_body_pipe;
 
-/* A stage takes what the giver brings and hands on what it makes of it with tg_pipe_emit, or to the next stage. */
+/* A stage takes what comes before it and hands on what it makes of that, now or later. It belongs to whoever added it,
+ * and lives as long as the pipe. Whoever adds a stage that changes bytes has changed the framing of the message's head.
+ */
 struct tg_body_stage {
-    struct tg_body_stage *next; /* NULL: the pipe itself */
-    /* A piece of the body; takes over the reference. Called by the exchange, never inside a call of the taker. */
-    void (*put)(struct tg_body_stage *stage, struct tg_exchange *exchange, struct tg_buffer piece);
+    struct tg_body_stage *next; /* set by tg_body_pipe_add_stage */
+    /* A piece of the body; takes over the reference. Never called inside a call of the taker. */
+    void (*put)(struct tg_body_stage *stage, struct tg_body_pipe *pipe, struct tg_buffer piece);
     /* No more will come; ended in order. A stage passes it on when its own output is done. */
-    void (*end)(struct tg_body_stage *stage, struct tg_exchange *exchange);
+    void (*end)(struct tg_body_stage *stage, struct tg_body_pipe *pipe);
 };
 
 struct tg_body_pipe {
@@ -28,5 +29,14 @@ struct tg_body_pipe {
     bool ended;  /* the giver has given all, in order */
     bool failed; /* the giver broke off: what was passed is no whole body */
 };
+
+void tg_body_pipe_init(struct tg_body_pipe *pipe);
+void tg_body_pipe_deinit(struct tg_body_pipe *pipe);
+/* Behind those that are there, before the first piece comes. */
+void tg_body_pipe_add_stage(struct tg_body_pipe *pipe, struct tg_body_stage *stage);
+/* Hands a piece on from a stage, or from the giver (NULL), to what comes next; takes over the reference. Out of memory:
+ * the pipe has failed. */
+void tg_body_pipe_emit(struct tg_body_pipe *pipe, struct tg_body_stage *from, struct tg_buffer piece);
+void tg_body_pipe_emit_end(struct tg_body_pipe *pipe, struct tg_body_stage *from);
 
 #endif
