@@ -140,6 +140,11 @@ static int append_bytecode(lua_State *L, const void *piece, size_t size, void *c
 static int compile(lua_State *L, struct tg_generation_source *source, struct tg_slice text, struct tg_slice chunk_name,
                    bool library)
 {
+    if (text.length && text.at[0] == LUA_SIGNATURE[0]) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: bytecode isn't taken: give the source", chunk_name.at + 1);
+        return 2;
+    }
     if (luaL_loadbufferx(L, text.at, text.length, chunk_name.at, "t") != 0) {
         lua_pushnil(L);
         lua_insert(L, -2);
@@ -249,13 +254,20 @@ static struct tg_slice read_place(struct tg_generation_source *source, const cha
     return path.at ? tg_source_read(source, path) : path;
 }
 
-/* Leaves what compile leaves, or nothing where the place holds no file. */
+static int read_failed(lua_State *L, const char *path)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, errno == EINVAL ? "not a regular file" : strerror(errno));
+    return 2;
+}
+
+/* Leaves what compile leaves, or nothing where there is no such file. */
 static int try_place(lua_State *L, struct tg_generation_source *source, struct tg_slice module, const char *place,
                      bool embedded, bool library)
 {
     struct tg_slice text = read_place(source, place, embedded);
     if (!text.at)
-        return 0;
+        return embedded || errno == ENOENT || errno == ENOTDIR ? 0 : read_failed(L, place);
     const char *shown = library ? place + 4 : place; /* without "lua/" */
     struct tg_slice chunk_name = chunk_name_of(source, embedded ? '=' : '@', shown);
     struct tg_slice *kept = chunk_name.at ? tg_source_keep(source, chunk_name) : NULL;
@@ -304,13 +316,6 @@ int tg_source_lua_module(lua_State *L)
                         source->main.at);
     else
         lua_pushfstring(L, "module '%s' not found", name.at);
-    return 2;
-}
-
-static int read_failed(lua_State *L, const char *path)
-{
-    lua_pushnil(L);
-    lua_pushfstring(L, "%s: %s", path, strerror(errno));
     return 2;
 }
 

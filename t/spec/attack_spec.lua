@@ -148,6 +148,18 @@ describe("a configuration that errs", function()
       check('tg.use { "h" }', { ["h.lua"] = "error {}" }))
   end)
 
+  it("is refused with the reason for which a module can't be read", function()
+    local gate = gateway.prepare { config = SCRIPT .. 'require "m"', files = { ["m.lua"] = "\27LJ\2" } }
+    local function refusal()
+      return gateway.run({ "check", "-c", gate.folder .. "/gateway.lua" }).errors
+    end
+    assert.equal("gateway.lua:5: m.lua: bytecode isn't taken: give the source\n", refusal())
+    os.execute(("cd %s && rm m.lua && mkfifo m.lua"):format(gate.folder))
+    assert.equal("gateway.lua:5: m.lua: not a regular file\n", refusal())
+    os.execute(("cd %s && rm m.lua && ln -s m.lua m.lua"):format(gate.folder))
+    assert.equal("gateway.lua:5: m.lua: Too many levels of symbolic links\n", refusal())
+  end)
+
   it("is refused when it takes too much memory, by the loader too", function()
     local message = check "local t = {} for i = 1, 200 do t[i] = ('x'):rep(8 * 2 ^ 20) .. i end"
     assert.equal("not enough memory: the top level may take 1024 MB\n", message)
