@@ -148,6 +148,11 @@ describe("a configuration that errs", function()
       check('tg.use { "h" }', { ["h.lua"] = "error {}" }))
   end)
 
+  it("is refused where it sets a header that no script could set [D04]", function()
+    assert.equal('gateway.lua:5: tg.route: respond[3]: some servers take "content_length" for content-length or ' ..
+      "transfer-encoding\n", check 'tg.route { respond = { 200, "", { content_length = "5" } } }')
+  end)
+
   it("is refused with the reason for which a module can't be read", function()
     local gate = gateway.prepare { config = SCRIPT .. 'require "m"', files = { ["m.lua"] = "\27LJ\2" } }
     local function refusal()

@@ -15,6 +15,9 @@ local FRAMING = {
   ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
 }
 
+-- With another byte for the hyphen some servers take them for the fields that frame a message.
+local NEAR_FRAMING = { ["content-length"] = true, ["transfer-encoding"] = true }
+
 ---A name that a script may set, in lower case.
 function header.name(name)
   if type(name) ~= "string" or not name:find "^[%w!#$%%&'*+.^_`|~-]+$" then
@@ -22,6 +25,9 @@ function header.name(name)
   end
   local lower = name:lower()
   if FRAMING[lower] then return nil, ("%q belongs to the gateway"):format(lower) end
+  if NEAR_FRAMING[(lower:gsub("[_.]", "-"))] then
+    return nil, ("some servers take %q for content-length or transfer-encoding"):format(lower)
+  end
   return lower
 end
 
