@@ -28,14 +28,14 @@ int tg_command_run(const struct tg_arguments *arguments)
 
 struct check {
     struct tg_script_load_options options;
-    struct tg_text error;
+    struct tg_text error, warnings;
     bool ok;
 };
 
 static void *run_check(void *context)
 {
     struct check *check = context;
-    check->ok = tg_script_check(&check->options, &check->error);
+    check->ok = tg_script_check(&check->options, &check->error, &check->warnings);
     tg_thread_release_pools();
     return NULL;
 }
@@ -58,8 +58,9 @@ static bool check_in_thread(struct check *check)
 
 static void print_json(const struct check *check)
 {
-    json_t *json = json_pack("{sbsoso}", "ok", (int)check->ok, "file", tg_json_string(check->options.file), "error",
-                             check->ok ? json_null() : tg_json_text(tg_text_slice(&check->error)));
+    json_t *json = json_pack("{sbsososo}", "ok", (int)check->ok, "file", tg_json_string(check->options.file), "error",
+                             check->ok ? json_null() : tg_json_text(tg_text_slice(&check->error)), "warnings",
+                             tg_json_text(tg_text_slice(&check->warnings)));
     json_dumpf(json, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(json);
@@ -74,7 +75,10 @@ int tg_command_check(const struct tg_arguments *arguments)
                      .worker_count = tg_thread_cpus() },
     };
     tg_text_init(&check.error);
+    tg_text_init(&check.warnings);
     check_in_thread(&check);
+    if (!arguments->json && check.warnings.length > 0)
+        fputs(check.warnings.at, stderr);
     if (arguments->json)
         print_json(&check);
     else if (check.ok)
@@ -82,5 +86,6 @@ int tg_command_check(const struct tg_arguments *arguments)
     else
         fprintf(stderr, "%s\n", check.error.at ? check.error.at : "out of memory");
     tg_text_deinit(&check.error);
+    tg_text_deinit(&check.warnings);
     return check.ok ? TG_EXIT_OK : TG_EXIT_FAILED;
 }

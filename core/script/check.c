@@ -1,4 +1,5 @@
 /* tidegate check: a whole load with one VM and its init, without a gateway around it. */
+#include "script/forgotten_return.h"
 #include "script/vm.h"
 
 struct check {
@@ -35,7 +36,16 @@ static bool try_init(struct tg_vm *vm, struct tg_snapshot *snapshot, struct tg_t
     return check.good;
 }
 
-bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error)
+static void look_for_forgotten_returns(const struct tg_generation_source *source, struct tg_text *warnings)
+{
+    for (size_t i = 0; i < tg_generation_source_count(source); i++) {
+        const struct tg_source_entry *entry = tg_generation_source_entry(source, i);
+        if (entry->kind == TG_SOURCE_FILE)
+            tg_forgotten_return_find_in_file(entry->path, warnings);
+    }
+}
+
+bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error, struct tg_text *warnings)
 {
     struct tg_generation_source *source;
     struct tg_snapshot *snapshot;
@@ -43,6 +53,7 @@ bool tg_script_check(const struct tg_script_load_options *options, struct tg_tex
         return false;
     struct tg_vm *vm = tg_script_vm_new(source, snapshot, 0, options->cancel, error);
     bool good = vm && try_init(vm, snapshot, error);
+    look_for_forgotten_returns(source, warnings);
     tg_snapshot_unref(snapshot);
     tg_generation_source_unref(source);
     return good;

@@ -90,8 +90,9 @@ size_t tg_script_vm_memory(const struct tg_vm *vm);
  * generation then fail. */
 bool tg_script_rebuild(struct tg_lease *lease, struct tg_text *error) __attribute__((warn_unused_result));
 
-/* tidegate check: loads, builds one VM and runs init, in the calling thread. */
-bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error)
+/* tidegate check: loads, builds one VM and runs init, in the calling thread. `warnings`: lines about what isn't wrong,
+ * yet hardly meant. */
+bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error, struct tg_text *warnings)
     __attribute__((warn_unused_result));
 
 #endif

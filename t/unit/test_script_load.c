@@ -221,14 +221,18 @@ static void check_loads_and_runs_init(void **state)
     char path[256];
     snprintf(path, sizeof(path), "%sgateway.lua", rig.folder);
     struct tg_script_load_options options = { .file = path, .registry = rig.registry };
+    struct tg_text warnings;
+    tg_text_init(&warnings);
     rig_write(&rig, "gateway.lua",
               RIG_HEAD "tg.route { path = '/*', upstream = 'app', handlers = { { request = function() end,\n"
                        "init = function() tg.sleep(0.01) error 'in init' end } } }\n");
     tg_text_clear(&rig.error);
-    assert_false(tg_script_check(&options, &rig.error));
+    assert_false(tg_script_check(&options, &rig.error, &warnings));
     rig_expect_error(&rig, "gateway.lua:5: in init");
     rig_write(&rig, "gateway.lua", RIG_HEAD "tg.route { path = '/*', upstream = 'app' }\n");
-    assert_true(tg_script_check(&options, &rig.error));
+    assert_true(tg_script_check(&options, &rig.error, &warnings));
+    assert_int_equal(warnings.length, 0);
+    tg_text_deinit(&warnings);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
