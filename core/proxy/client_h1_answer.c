@@ -121,20 +121,6 @@ static void body_ready(struct tg_client_side *side)
         tg_client_h1_watch_rate(client);
 }
 
-static void want_body(struct tg_client_side *side, bool say_continue)
-{
-    struct tg_client_h1 *client = client_of(side);
-    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    client->body_open = true;
-    if (say_continue && !client->continued) {
-        client->continued = true;
-        tg_stream_send(client->stream, (struct tg_buffer){ NULL, text, sizeof text - 1 });
-    }
-    if (client->reading == TG_CLIENT_READS_BODY)
-        tg_client_h1_watch_rate(client);
-    tg_client_h1_wake_input(client);
-}
-
 static void pause_body(struct tg_client_side *side)
 {
     struct tg_client_h1 *client = client_of(side);
@@ -149,6 +135,17 @@ static void resume_body(struct tg_client_side *side)
     if (client->reading == TG_CLIENT_READS_BODY)
         tg_client_h1_watch_rate(client);
     tg_client_h1_wake_input(client);
+}
+
+static void want_body(struct tg_client_side *side, bool say_continue)
+{
+    struct tg_client_h1 *client = client_of(side);
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (say_continue && !client->continued) {
+        client->continued = true;
+        tg_stream_send(client->stream, (struct tg_buffer){ NULL, text, sizeof text - 1 });
+    }
+    resume_body(side);
 }
 
 static void become_tunnel(struct tg_client_side *side)

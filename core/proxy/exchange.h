@@ -66,7 +66,6 @@ struct tg_exchange {
     struct tg_route *route;
     struct tg_group *group; /* where to; handlers may change it in the request phase */
     enum tg_half_close half_close;
-    bool client_half_closed;
     bool host_changed; /* req.host was assigned: overrides route->host_header */
     bool rewritten;    /* req.path was assigned by a handler: route->rewrite doesn't apply */
     uint8_t reroutes;
@@ -136,8 +135,7 @@ struct tg_exchange {
 };
 
 /* Starts an exchange: the head (in arena) was parsed by the client side. `arena` moves into the exchange. NULL when out
- * of memory (the arena is freed). The client side hears its first op after this call has returned. `body`: a body
- * follows the head. */
+ * of memory (the arena is freed). The client side hears its first op after this call has returned. */
 struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
                                       struct tg_client_side *side, const struct tg_address *peer,
                                       struct tg_slice listener, uint16_t listener_port);

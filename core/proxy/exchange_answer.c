@@ -2,7 +2,7 @@
 #include "proxy/error_page.h"
 #include "proxy/exchange_steps.h"
 
-bool tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
+void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
 {
     exchange->response = (struct tg_response_head){ .status = (uint16_t)status, .version = TG_HTTP_1_1 };
     tg_fields_init(&exchange->response.fields, &exchange->arena);
@@ -12,7 +12,6 @@ bool tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum t
     tg_buffer_queue_clear(&exchange->answer_body);
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_pipe.ended = exchange->response_pipe.failed = exchange->response_pipe.giver_paused = false;
-    return true;
 }
 
 void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail)
@@ -23,10 +22,7 @@ void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code
         return;
     }
     tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
-    if (!tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY)) {
-        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
-        return;
-    }
+    tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY);
     exchange->state = TG_EXCHANGE_ERROR;
 }
 
@@ -75,8 +71,8 @@ bool tg_exchange_answer_by_route(struct tg_exchange *exchange)
     int status = route->respond_status ? route->respond_status : route->redirect_status;
     if (!status || (exchange->group && exchange->group != route->group))
         return false;
-    bool made = tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY) &&
-                (route->respond_status ? answer_with_fields(exchange, route) : answer_with_redirect(exchange, route));
+    tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY);
+    bool made = route->respond_status ? answer_with_fields(exchange, route) : answer_with_redirect(exchange, route);
     if (made)
         exchange->state = TG_EXCHANGE_RESPONSE;
     else
@@ -86,8 +82,8 @@ bool tg_exchange_answer_by_route(struct tg_exchange *exchange)
 
 bool tg_exchange_make_error_page(struct tg_exchange *exchange)
 {
-    return tg_exchange_reset_response(exchange, exchange->error.status, TG_FROM_GATEWAY) &&
-           tg_error_page_make(exchange);
+    tg_exchange_reset_response(exchange, exchange->error.status, TG_FROM_GATEWAY);
+    return tg_error_page_make(exchange);
 }
 
 /* An answer of our own is whole already: its body goes into the pipe, its length into the head. */

@@ -63,7 +63,6 @@ void tg_exchange_from_client_left(struct tg_exchange *exchange, enum tg_reason r
 
 void tg_exchange_from_client_half_close(struct tg_exchange *exchange)
 {
-    exchange->client_half_closed = true;
     if (exchange->half_close == TG_HALF_CLOSE_ABORT)
         exchange->client_left = true;
     tg_exchange_wake(exchange);

@@ -49,8 +49,7 @@ bool tg_exchange_answer_by_route(struct tg_exchange *exchange);
 /* The plain page for exchange->error. */
 bool tg_exchange_make_error_page(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Starts a fresh response of this origin, dropping what there was of another. */
-bool tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
-    __attribute__((warn_unused_result));
+void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from);
 void tg_exchange_send_response_head(struct tg_exchange *exchange);
 
 /* exchange_end.c */

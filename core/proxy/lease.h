@@ -15,7 +15,6 @@ struct tg_lease {
     struct tg_list exchanges; /* pinned ones (their lease_link); its length is `pinned` */
     uint32_t pinned;
     bool retired; /* no new exchange starts under it, unless it becomes current again by a rollback */
-    double retired_at;
     /* Called (deferred) when a retired lease has lost its last exchange; set by control/. */
     void (*drained)(struct tg_lease *lease);
     void *context; /* control's */

@@ -20,7 +20,6 @@ void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease)
     if (!old || old == lease)
         return;
     old->retired = true;
-    old->retired_at = tg_loop_now(worker->loop);
     if (old->pinned == 0 && old->drained)
         old->drained(old);
 }

@@ -145,10 +145,7 @@ int32_t tg_abi_header_remove(struct tg_abi_slot *slot, int32_t section, int32_t 
 
 void tg_abi_header_clear(struct tg_abi_slot *slot, int32_t section)
 {
-    struct tg_fields *fields = section_of(slot, section);
-    for (uint32_t i = 0; i < fields->count; i++)
-        if (!fields->lines[i].own)
-            fields->lines[i].removed = true;
+    tg_fields_clear(section_of(slot, section));
 }
 
 static bool has_member(struct tg_slice line, struct tg_slice value)

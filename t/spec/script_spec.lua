@@ -21,7 +21,8 @@ local function run_json(name, options)
   return assert(cjson.decode(response.body))
 end
 
-describe("a handler", function()
+-- One gateway and one origin for a group of tests, none of which may break a rule toward the origin.
+local function before_a_strict_origin()
   setup(function()
     strict = origin.start()
     edge = gateway.start { config = scripted.config(), files = scripted.files(), variables = { origin = strict.port } }
@@ -36,6 +37,10 @@ describe("a handler", function()
     assert.equal(0, stats.violations, table.concat(stats.texts, "; "))
   end)
   teardown(gateway.end_file)
+end
+
+describe("a handler", function()
+  before_a_strict_origin()
 
   it("runs in the order of the chain, and in reverse on the way back", function()
     local response = edge:request { path = "/trace/plain" }
@@ -173,20 +178,7 @@ describe("a handler", function()
 end)
 
 describe("a request", function()
-  setup(function()
-    strict = origin.start()
-    edge = gateway.start { config = scripted.config(), files = scripted.files(), variables = { origin = strict.port } }
-  end)
-  before_each(function()
-    gateway.begin_test()
-    strict:reset()
-  end)
-  after_each(function()
-    local stats = strict:stats()
-    gateway.end_test()
-    assert.equal(0, stats.violations, table.concat(stats.texts, "; "))
-  end)
-  teardown(gateway.end_file)
+  before_a_strict_origin()
 
   it("has the fields that the reference names", function()
     local seen = run_json("request_fields", { query = "?a=%20b", host = "Shop.Example:8081", method = "POST",
