@@ -1,5 +1,5 @@
-/* A byte stream to a peer: a TCP or Unix connection now, TLS later. Outside net/ nobody sees a descriptor, readiness or
- * EAGAIN.
+/* A byte stream to a peer: a TCP or Unix connection, clear or under TLS (net/tls.h). Outside net/ nobody sees a
+ * descriptor, readiness or EAGAIN.
  *
  * A stream belongs to one loop and has one owner, whom it tells through its ops. No function of a stream calls its
  * owner back: failures arrive as events after the current one. After tg_stream_close (or linger, reset, detach) the
@@ -13,13 +13,17 @@
 struct tg_stream;
 
 enum tg_stream_end {
-    TG_STREAM_RESET,   /* the peer reset it, or the network failed */
-    TG_STREAM_REFUSED, /* connect: nobody listens, or no route; nothing was sent */
-    TG_STREAM_ERROR,   /* our side failed: no descriptors, no memory */
+    TG_STREAM_RESET,     /* the peer reset it, or the network failed */
+    TG_STREAM_REFUSED,   /* connect: nobody listens, or no route; nothing was sent */
+    TG_STREAM_ERROR,     /* our side failed: no descriptors, no memory */
+    TG_STREAM_TLS,       /* the handshake failed, or a record was bad; or, once open, the peer ended without the
+                            close_notify that tells an end from a cut [T13] */
+    TG_STREAM_UNTRUSTED, /* its certificate isn't one to be trusted */
 };
 
 struct tg_stream_ops {
-    /* An outgoing stream is open. Not called for accepted ones. */
+    /* An outgoing stream is open, under TLS its handshake done. Not called for accepted ones but for those turned to
+     * TLS. */
     void (*on_connected)(struct tg_stream *stream);
     /* Bytes came. They are borrowed: keep them with tg_buffer_ref before returning, or they are gone. An owner that
      * takes no more calls tg_stream_pause. At most one block a call, and at most a few calls for a stream in a turn. */
@@ -76,8 +80,10 @@ void tg_stream_linger(struct tg_stream *stream);
 bool tg_loop_has_last_words(const struct tg_loop *loop);
 
 /* Between threads. A detached socket belongs to no loop; nothing of it may be unsent or unread. */
+struct tg_tls;
 struct tg_socket {
-    int descriptor; /* net/ only; -1: none */
+    int descriptor;     /* net/ only; -1: none */
+    struct tg_tls *tls; /* net/ only; NULL: clear */
 };
 
 struct tg_socket tg_stream_detach(struct tg_stream *stream);
