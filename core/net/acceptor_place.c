@@ -201,7 +201,7 @@ static void move_arrivals(struct tg_accept_place *from, struct tg_accept_batch *
         atomic_fetch_sub(from->target.connections, 1);
         if (add_arrival(to, &batch->arrivals[i]))
             continue;
-        tg_socket_close((struct tg_socket){ batch->arrivals[i].descriptor });
+        tg_socket_close((struct tg_socket){ batch->arrivals[i].descriptor, NULL });
         tg_listener_unref(batch->arrivals[i].listener);
     }
 }

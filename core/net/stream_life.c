@@ -127,7 +127,7 @@ void tg_loop_close_streams(struct tg_loop *loop)
 struct tg_socket tg_stream_detach(struct tg_stream *stream)
 {
     leave(stream);
-    return (struct tg_socket){ stream->watch.descriptor };
+    return (struct tg_socket){ stream->watch.descriptor, NULL };
 }
 
 static bool is_silent(int descriptor)

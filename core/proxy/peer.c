@@ -109,7 +109,7 @@ void tg_peer_park(struct tg_peer *peer, struct tg_socket socket, double now, dou
 
 struct tg_socket tg_peer_take(struct tg_peer *peer, double now)
 {
-    struct tg_socket socket = { -1 };
+    struct tg_socket socket = { -1, NULL };
     struct tg_parked *taken = NULL;
     struct tg_list closing, *link;
     tg_list_init(&closing);

@@ -55,7 +55,7 @@ static void open_connection(void)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &peer, &why));
     f->client = ends[0];
-    f->stream = tg_stream_attach(f->loop, (struct tg_socket){ ends[1] }, &peer, &none, NULL);
+    f->stream = tg_stream_attach(f->loop, (struct tg_socket){ ends[1], NULL }, &peer, &none, NULL);
     assert_non_null(f->stream);
     f->worker.connections++;
     tg_client_h1_new(&f->worker, f->stream);

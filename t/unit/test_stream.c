@@ -126,8 +126,8 @@ static void connect_pair(struct ear *left, struct ear *right)
     int ends[2];
     struct tg_address nobody = { .length = 2, .any.sa_family = AF_UNIX };
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    left->stream = tg_stream_attach(loop, (struct tg_socket){ ends[0] }, &nobody, &ops, left);
-    right->stream = tg_stream_attach(loop, (struct tg_socket){ ends[1] }, &nobody, &ops, right);
+    left->stream = tg_stream_attach(loop, (struct tg_socket){ ends[0], NULL }, &nobody, &ops, left);
+    right->stream = tg_stream_attach(loop, (struct tg_socket){ ends[1], NULL }, &nobody, &ops, right);
     assert_non_null(left->stream);
     assert_non_null(right->stream);
 }
@@ -548,11 +548,11 @@ static void a_socket_that_stirred_is_not_attached(void **state)
             shutdown(ends[1], SHUT_WR);
         else
             write_raw(ends[1], "x");
-        assert_null(tg_stream_attach(loop, (struct tg_socket){ ends[0] }, &nobody, &ops, NULL));
+        assert_null(tg_stream_attach(loop, (struct tg_socket){ ends[0], NULL }, &nobody, &ops, NULL));
         assert_int_equal(fcntl(ends[0], F_GETFD), -1);
         close(ends[1]);
     }
-    tg_socket_close((struct tg_socket){ -1 });
+    tg_socket_close((struct tg_socket){ -1, NULL });
 }
 
 static void silence_is_known_without_reading(void **state)

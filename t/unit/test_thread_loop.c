@@ -118,7 +118,7 @@ static void what_can_not_be_watched_is_said(void **state)
     (void)state;
     struct tg_loop *loop = tg_loop_new(NULL, NULL);
     struct tg_parking *parking = tg_parking_new(loop, note_stir, &stirs);
-    assert_false(tg_parking_watch(parking, (struct tg_socket){ -1 }, 1));
+    assert_false(tg_parking_watch(parking, (struct tg_socket){ -1, NULL }, 1));
     tg_parking_free(parking);
     tg_loop_free(loop);
 }

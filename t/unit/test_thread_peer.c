@@ -96,7 +96,7 @@ static struct tg_socket connect_pair(int *upstream)
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
     *upstream = ends[1];
-    return (struct tg_socket){ ends[0] };
+    return (struct tg_socket){ ends[0], NULL };
 }
 
 static void park(struct tg_peer *peer, struct tg_socket socket, double seconds, uint32_t limit)
@@ -326,7 +326,7 @@ static void *be_worker(void *argument)
             if (luck % 8 == 0)
                 close(descriptor);
             else
-                park(peer, (struct tg_socket){ descriptor }, luck % 16 == 1 ? 0.001 : 60, 8);
+                park(peer, (struct tg_socket){ descriptor, NULL }, luck % 16 == 1 ? 0.001 : 60, 8);
         }
         tg_peer_unref(peer);
     }
