@@ -101,7 +101,7 @@ static void a_parked_socket_that_stirs_is_told_once(void **state)
     int ends[2];
     pthread_t thread;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-    struct visit visit = { parking, { ends[0] }, ends[1] };
+    struct visit visit = { parking, { ends[0], NULL }, ends[1] };
     pthread_create(&thread, NULL, park_and_leave, &visit);
     run_until(loop, &stirs, 1);
     run_turns(loop, 5);
