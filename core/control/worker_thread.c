@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "control/share.h"
 #include "control/thread.h"
-#include "proxy/client_h1.h"
+#include "proxy/client.h"
 #include "script/script.h"
 
 static struct tg_worker_thread *thread_of(struct tg_loop *loop)
@@ -73,7 +73,7 @@ static void end_in_worker(struct tg_message *message, struct tg_loop *loop)
     struct tg_worker_thread *thread = thread_of(loop);
     thread->worker.quiet = NULL;
     while (!tg_list_empty(&thread->worker.clients))
-        tg_client_h1_kill(tg_list_first(&thread->worker.clients));
+        tg_client_kill(tg_list_first(&thread->worker.clients));
     while (!tg_list_empty(&thread->shares))
         tg_share_end(TG_CONTAINER_OF(tg_list_first(&thread->shares), struct tg_share, link));
     tg_loop_stop(loop);

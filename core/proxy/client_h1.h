@@ -3,15 +3,11 @@
 #ifndef TG_PROXY_CLIENT_H1_H
 #define TG_PROXY_CLIENT_H1_H
 
-#include "net/stream.h"
-#include "proxy/worker.h"
+#include "proxy/client.h"
 
-/* Takes the stream over. Out of memory: closes it. `listener_port`: ours, for the X-Forwarded family. */
-void tg_client_h1_new(struct tg_worker *worker, struct tg_stream *stream);
-/* The worker drains: an idle connection has until `idle_until` (monotonic) for one more request; a busy one closes
- * after its answer. `link` is the connection's place in worker->clients. */
-void tg_client_h1_drain(struct tg_list *link, double idle_until);
-/* At once, whatever it does. */
-void tg_client_h1_kill(struct tg_list *link);
+/* Takes over the stream of a connection that nobody has entered yet (tg_client_enter). The first head has until
+ * `head_until` (monotonic). Out of memory: false, and the stream stays the caller's. */
+bool tg_client_h1_new(struct tg_worker *worker, struct tg_stream *stream, const struct tg_client_info *info,
+                      double head_until) __attribute__((warn_unused_result));
 
 #endif

@@ -27,14 +27,14 @@ static void fail_later(struct tg_client_h1 *client)
 static void write_head(struct tg_client_h1 *client, const struct tg_response_head *head,
                        const struct tg_h1_framing *framing)
 {
-    struct tg_loop *loop = client->worker->loop;
+    struct tg_loop *loop = client->base.worker->loop;
     size_t bound = tg_h1_response_bound(head, framing);
     char *to = tg_loop_reserve(loop, bound);
     size_t length = to ? tg_h1_write_response(head, framing, tg_http_date(tg_loop_wall(loop)), to, bound) : 0;
     if (length == 0)
         fail_later(client);
     else
-        tg_stream_send(client->stream, tg_loop_commit(loop, length));
+        tg_stream_send(client->base.stream, tg_loop_commit(loop, length));
 }
 
 static void send_informational(struct tg_client_side *side, const struct tg_response_head *head)
@@ -89,7 +89,7 @@ static void send_head(struct tg_client_side *side, const struct tg_response_head
 {
     struct tg_client_h1 *client = client_of(side);
     struct tg_h1_framing framing = choose_framing(client, head, end);
-    client->close = client->close || client->worker->draining || body_too_much_to_eat(client);
+    client->close = client->close || client->base.worker->draining || body_too_much_to_eat(client);
     if (head->status != 101) {
         framing.close = client->close;
         framing.keep_alive = !client->close && client->version == TG_HTTP_1_0;
@@ -102,21 +102,21 @@ static void send_head(struct tg_client_side *side, const struct tg_response_head
 static void body_ready(struct tg_client_side *side)
 {
     struct tg_client_h1 *client = client_of(side);
-    if (tg_stream_unsent(client->stream) >= TG_CLIENT_UNSENT_HIGH || client->writer.ended)
+    if (tg_stream_unsent(client->base.stream) >= TG_CLIENT_UNSENT_HIGH || client->writer.ended)
         return;
     struct tg_buffer_queue bytes;
     const struct tg_fields *trailers = NULL;
     bool end = false;
     tg_buffer_queue_init(&bytes);
     bool sent = tg_exchange_take_response(client->exchange, &bytes, TG_CLIENT_UNSENT_HIGH, &end, &trailers);
-    tg_counters_add(tg_loop_counters(client->worker->loop), TG_COUNTER_BYTES_TO_CLIENTS,
+    tg_counters_add(tg_loop_counters(client->base.worker->loop), TG_COUNTER_BYTES_TO_CLIENTS,
                     (int64_t)tg_buffer_queue_length(&bytes));
-    sent = sent && tg_h1_body_write(&client->writer, client->stream, &bytes, end, trailers);
+    sent = sent && tg_h1_body_write(&client->writer, client->base.stream, &bytes, end, trailers);
     tg_buffer_queue_deinit(&bytes);
     if (!sent)
         fail_later(client);
     else if (client->reading == TG_CLIENT_TUNNELS && end)
-        tg_stream_finish(client->stream);
+        tg_stream_finish(client->base.stream);
     else if (!end && client->own_at == INFINITY && client->reading != TG_CLIENT_TUNNELS)
         tg_client_h1_watch_rate(client);
 }
@@ -143,7 +143,7 @@ static void want_body(struct tg_client_side *side, bool say_continue)
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     if (say_continue && !client->continued) {
         client->continued = true;
-        tg_stream_send(client->stream, (struct tg_buffer){ NULL, text, sizeof text - 1 });
+        tg_stream_send(client->base.stream, (struct tg_buffer){ NULL, text, sizeof text - 1 });
     }
     resume_body(side);
 }

@@ -9,7 +9,7 @@ enum { DISCARD_TIME = 5 }; /* seconds */
 void tg_client_h1_pause(struct tg_client_h1 *client)
 {
     client->paused = true;
-    tg_stream_pause(client->stream);
+    tg_stream_pause(client->base.stream);
 }
 
 static void resume(struct tg_client_h1 *client)
@@ -17,15 +17,10 @@ static void resume(struct tg_client_h1 *client)
     if (!client->paused)
         return;
     client->paused = false;
-    tg_stream_resume(client->stream);
+    tg_stream_resume(client->base.stream);
 }
 
 /* --- Heads --- */
-
-static uint16_t listener_port(const struct tg_client_h1 *client)
-{
-    return tg_address_port(tg_stream_local(client->stream));
-}
 
 static void reject(struct tg_client_h1 *client, struct tg_arena *arena, const struct tg_request_head *head,
                    const struct tg_problem *problem)
@@ -35,9 +30,8 @@ static void reject(struct tg_client_h1 *client, struct tg_arena *arena, const st
     client->head_sent = false;
     client->version = head->version;
     client->own_at = INFINITY;
-    client->exchange = tg_exchange_start_rejected(
-        client->worker, arena, head, &client->side, tg_stream_peer(client->stream),
-        tg_worker_listener_name(client->worker, tg_stream_local(client->stream)), listener_port(client), problem);
+    client->exchange =
+        tg_exchange_start_rejected(client->base.worker, arena, head, &client->side, &client->base.info, problem);
     if (!client->exchange)
         tg_client_h1_close(client);
 }
@@ -56,7 +50,7 @@ static void begin_answering(struct tg_client_h1 *client, const struct tg_request
 {
     client->head_sent = false;
     client->version = head->version;
-    client->close = !head->keep_alive || client->worker->draining;
+    client->close = !head->keep_alive || client->base.worker->draining;
     client->continued = !head->expect_continue;
     client->discarded = 0;
     client->reading = tg_request_has_body(head) ? TG_CLIENT_READS_BODY : TG_CLIENT_WAITS;
@@ -69,9 +63,7 @@ static void start_exchange(struct tg_client_h1 *client, struct tg_arena *arena, 
     enum tg_framing framing = head->framing;
     uint64_t length = head->content_length;
     client->own_at = INFINITY;
-    client->exchange = tg_exchange_start(client->worker, arena, head, &client->side, tg_stream_peer(client->stream),
-                                         tg_worker_listener_name(client->worker, tg_stream_local(client->stream)),
-                                         listener_port(client));
+    client->exchange = tg_exchange_start(client->base.worker, arena, head, &client->side, &client->base.info);
     if (!client->exchange) {
         tg_client_h1_close(client);
         return;
@@ -105,7 +97,7 @@ static void take_head(struct tg_client_h1 *client, struct tg_slice bytes)
 static void begin_head(struct tg_client_h1 *client)
 {
     if (client->head_until == INFINITY) {
-        client->head_until = tg_loop_now(client->worker->loop) + tg_client_h1_settings(client)->timeouts.header;
+        client->head_until = tg_loop_now(client->base.worker->loop) + tg_client_h1_settings(client)->timeouts.header;
         tg_client_h1_set_own_time(client, client->head_until);
     }
 }
@@ -195,7 +187,7 @@ static bool may_read_on(const struct tg_client_h1 *client)
 {
     switch (client->reading) {
     case TG_CLIENT_READS_HEAD:
-        return client->turn_budget > 0 && tg_stream_unsent(client->stream) < TG_CLIENT_UNSENT_HIGH;
+        return client->turn_budget > 0 && tg_stream_unsent(client->base.stream) < TG_CLIENT_UNSENT_HIGH;
     case TG_CLIENT_READS_BODY:
     case TG_CLIENT_TUNNELS: return client->body_open;
     case TG_CLIENT_DISCARDS_BODY: return true;
@@ -257,7 +249,7 @@ static void put_off(struct tg_client_h1 *client)
     if (client->next_turn_posted)
         return;
     client->next_turn_posted = true;
-    tg_loop_post(client->worker->loop, &client->next_turn);
+    tg_loop_post(client->base.worker->loop, &client->next_turn);
 }
 
 void tg_client_h1_look_at_input(struct tg_task *task)
@@ -288,7 +280,7 @@ void tg_client_h1_look_at_input(struct tg_task *task)
 
 void tg_client_h1_wake_input(struct tg_client_h1 *client)
 {
-    tg_loop_defer(client->worker->loop, &client->input_task);
+    tg_loop_defer(client->base.worker->loop, &client->input_task);
 }
 
 void tg_client_h1_next_request(struct tg_client_h1 *client)
@@ -297,13 +289,13 @@ void tg_client_h1_next_request(struct tg_client_h1 *client)
     client->head_until = INFINITY;
     bool more = tg_buffer_queue_length(&client->input) > 0;
     double idle = tg_client_h1_settings(client)->timeouts.idle;
-    if (client->worker->draining)
-        idle = fmax(0, client->worker->drain_idle_until - tg_loop_now(client->worker->loop));
+    if (client->base.worker->draining)
+        idle = fmax(0, client->base.worker->drain_idle_until - tg_loop_now(client->base.worker->loop));
     if (client->eof && !more) {
         tg_client_h1_close_gently(client);
         return;
     }
-    tg_client_h1_set_own_time(client, tg_loop_now(client->worker->loop) + idle);
+    tg_client_h1_set_own_time(client, tg_loop_now(client->base.worker->loop) + idle);
     if (more || client->paused)
         tg_client_h1_wake_input(client);
 }
@@ -318,7 +310,7 @@ void tg_client_h1_discard_body(struct tg_client_h1 *client)
     client->body.chunked.arena = &client->discard_arena;
     client->body.chunked.trailer = NULL;
     client->body.chunked.trailer_capacity = 0;
-    tg_client_h1_set_own_time(client, tg_loop_now(client->worker->loop) + DISCARD_TIME);
+    tg_client_h1_set_own_time(client, tg_loop_now(client->base.worker->loop) + DISCARD_TIME);
     tg_client_h1_wake_input(client);
 }
 
@@ -327,7 +319,7 @@ void tg_client_h1_discard_body(struct tg_client_h1 *client)
 void tg_client_h1_on_data(struct tg_stream *stream, struct tg_buffer data)
 {
     struct tg_client_h1 *client = tg_stream_owner(stream);
-    tg_counters_add(tg_loop_counters(client->worker->loop), TG_COUNTER_BYTES_FROM_CLIENTS, (int64_t)data.length);
+    tg_counters_add(tg_loop_counters(client->base.worker->loop), TG_COUNTER_BYTES_FROM_CLIENTS, (int64_t)data.length);
     if (tg_buffer_queue_length(&client->input) > 0) {
         keep_input(client, data);
         return;

@@ -22,10 +22,8 @@ enum {
 };
 
 struct tg_client_h1 {
+    struct tg_client base;
     struct tg_client_side side;
-    struct tg_list link; /* in worker->clients */
-    struct tg_worker *worker;
-    struct tg_stream *stream;
     struct tg_exchange *exchange; /* NULL between requests */
     uint64_t requests;
 

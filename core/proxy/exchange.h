@@ -6,6 +6,7 @@
 #define TG_PROXY_EXCHANGE_H
 
 #include "http/forward.h"
+#include "proxy/client.h"
 #include "proxy/hooks.h"
 #include "proxy/lease.h"
 #include "proxy/pipe.h"
@@ -59,8 +60,9 @@ struct tg_exchange {
     enum tg_exchange_state state;
 
     /* The request; its head is below. */
-    struct tg_slice listener; /* its name */
+    struct tg_slice listener; /* its name; lives as long as the snapshot */
     uint16_t listener_port;
+    struct tg_tls_facts *tls; /* of the client's connection, counted; NULL: clear */
     struct tg_ip peer_ip;
     struct tg_client_identity client;
     struct tg_route *route;
@@ -137,15 +139,13 @@ struct tg_exchange {
 /* Starts an exchange: the head (in arena) was parsed by the client side. `arena` moves into the exchange. NULL when out
  * of memory (the arena is freed). The client side hears its first op after this call has returned. */
 struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
-                                      struct tg_client_side *side, const struct tg_address *peer,
-                                      struct tg_slice listener, uint16_t listener_port);
+                                      struct tg_client_side *side, const struct tg_client_info *info);
 
 /* Likewise for a request whose head was refused by the codec: it is answered with problem's status, seen by no handler,
  * and logged. `head` may be partly filled. */
 struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct tg_arena *arena,
                                                const struct tg_request_head *head, struct tg_client_side *side,
-                                               const struct tg_address *peer, struct tg_slice listener,
-                                               uint16_t listener_port, const struct tg_problem *problem);
+                                               const struct tg_client_info *info, const struct tg_problem *problem);
 
 /* For hooks. */
 /* Continues a phase that was pending. Never from inside tg_hooks.run. */

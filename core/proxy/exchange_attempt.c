@@ -72,9 +72,10 @@ void tg_exchange_from_connector_ready(struct tg_exchange *exchange, struct tg_up
     tg_exchange_wake(exchange);
 }
 
-void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_reason reason)
+void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
     exchange->connect_failed = reason;
+    exchange->upstream_detail = detail;
     exchange->connecting = NULL;
     tg_exchange_wake(exchange);
 }

@@ -68,6 +68,7 @@ void tg_exchange_close(struct tg_exchange *exchange)
     tg_buffer_queue_deinit(&exchange->replay);
     if (exchange->held)
         tg_snapshot_unref(exchange->held);
+    tg_tls_facts_unref(exchange->tls);
     worker->exchanges--;
     tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_ACTIVE, -1);
     struct tg_arena arena = exchange->arena;

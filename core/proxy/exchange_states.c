@@ -74,8 +74,9 @@ static bool state_connecting(struct tg_exchange *exchange)
 {
     if (exchange->connect_failed) {
         enum tg_reason reason = exchange->connect_failed;
+        const char *detail = exchange->upstream_detail;
         exchange->connect_failed = TG_REASON_NONE;
-        tg_exchange_attempt_failed(exchange, reason, "connect");
+        tg_exchange_attempt_failed(exchange, reason, detail ? detail : "connect");
         return true;
     }
     if (!exchange->connected)
@@ -300,26 +301,25 @@ static struct tg_exchange *exchange_new(struct tg_worker *worker, struct tg_aren
     return exchange;
 }
 
-static void identify_client(struct tg_exchange *exchange, const struct tg_address *peer, struct tg_slice listener,
-                            uint16_t listener_port)
+static void identify_client(struct tg_exchange *exchange, const struct tg_client_info *info)
 {
     const struct tg_settings *settings = &exchange->lease->snapshot->settings;
-    exchange->peer_address = *peer;
-    tg_address_ip(peer, exchange->peer_ip.bytes);
-    exchange->listener = listener;
-    exchange->listener_port = listener_port;
-    tg_client_identify(&exchange->request, &exchange->peer_ip, TG_SLICE("http"), &settings->trusted_proxies,
-                       &exchange->client);
+    struct tg_slice scheme = info->tls ? TG_SLICE("https") : TG_SLICE("http");
+    exchange->peer_address = info->peer;
+    tg_address_ip(&info->peer, exchange->peer_ip.bytes);
+    exchange->listener = tg_worker_listener_name(exchange->worker, &info->local);
+    exchange->listener_port = tg_address_port(&info->local);
+    exchange->tls = tg_tls_facts_ref(info->tls);
+    tg_client_identify(&exchange->request, &exchange->peer_ip, scheme, &settings->trusted_proxies, &exchange->client);
 }
 
 struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
-                                      struct tg_client_side *side, const struct tg_address *peer,
-                                      struct tg_slice listener, uint16_t listener_port)
+                                      struct tg_client_side *side, const struct tg_client_info *info)
 {
     struct tg_exchange *exchange = exchange_new(worker, arena, head, side);
     if (!exchange)
         return NULL;
-    identify_client(exchange, peer, listener, listener_port);
+    identify_client(exchange, info);
     exchange->request_pipe.ended = exchange->client_request_ended = !tg_request_has_body(head);
     tg_exchange_match_route(exchange);
     double total = total_of(exchange);
@@ -333,13 +333,12 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
 
 struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct tg_arena *arena,
                                                const struct tg_request_head *head, struct tg_client_side *side,
-                                               const struct tg_address *peer, struct tg_slice listener,
-                                               uint16_t listener_port, const struct tg_problem *problem)
+                                               const struct tg_client_info *info, const struct tg_problem *problem)
 {
     struct tg_exchange *exchange = exchange_new(worker, arena, head, side);
     if (!exchange)
         return NULL;
-    identify_client(exchange, peer, listener, listener_port);
+    identify_client(exchange, info);
     exchange->route = &exchange->lease->snapshot->none;
     exchange->request_pipe.ended = exchange->client_request_ended = true;
     exchange->phases_failed = (1u << TG_PHASES) - 1; /* no handler sees a request that isn't one */

@@ -5,7 +5,12 @@
 
 #include "proxy/route.h"
 
+struct tg_client_hello;
+struct tg_client_info;
 struct tg_exchange;
+struct tg_hello_choice;
+struct tg_lease;
+struct tg_listener_config;
 
 enum tg_hook_result {
     TG_HOOK_DONE,     /* go on */
@@ -13,6 +18,22 @@ enum tg_hook_result {
     TG_HOOK_ANSWERED, /* exchange->answer is set (tg_exchange_respond) */
     TG_HOOK_REROUTED, /* exchange->route was changed by tg_exchange_reroute; request phase only */
     TG_HOOK_FAILED,   /* a script error: 500 through the error phase; logged already */
+};
+
+/* A handler of a listener at work on a connection that has no request yet: TG_PHASE_ACCEPT or TG_PHASE_CLIENT_HELLO. It
+ * belongs to whoever made it (the door), and stays until the call is over. */
+struct tg_door_call {
+    enum tg_phase phase;
+    struct tg_lease *lease;                    /* pinned by the maker for as long as the call lasts */
+    const struct tg_listener_config *listener; /* of the lease's snapshot */
+    const struct tg_client_info *info;
+    struct tg_slice proxy_header;        /* as received, for conn.proxy_header; or empty */
+    const struct tg_client_hello *hello; /* TG_PHASE_CLIENT_HELLO */
+    struct tg_hello_choice *choice;      /* likewise */
+    bool refused;                        /* conn:refuse(), hello:refuse() */
+    void *script;                        /* script/'s record of it */
+    /* A pending call is over: DONE, or FAILED. Never from inside door_run. */
+    void (*over)(struct tg_door_call *call, enum tg_hook_result result);
 };
 
 struct tg_hooks {
@@ -23,6 +44,11 @@ struct tg_hooks {
     /* The exchange is over: handles to it raise from now on. Called once for each exchange whose `script` isn't NULL.
      */
     void (*end)(struct tg_exchange *exchange);
+    /* Runs the listener's handlers of call->phase: DONE, PENDING (call->over follows) or FAILED (the connection is
+     * refused; logged already). Not called where the chain is empty. */
+    enum tg_hook_result (*door_run)(struct tg_door_call *call);
+    /* A pending call must never be resumed: the client has gone, or its time is over. */
+    void (*door_cancel)(struct tg_door_call *call);
 };
 
 #endif

@@ -200,7 +200,8 @@ static void free_peer(struct tg_peer *peer)
     free(peer);
 }
 
-static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice name, const struct tg_address *address)
+static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice name, const struct tg_address *address,
+                                     enum tg_protocol protocol)
 {
     struct tg_peer *peer = calloc(1, sizeof(*peer));
     if (!peer)
@@ -211,6 +212,7 @@ static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice n
     peer->identity = tg_slice_of(tg_slice_to_string(identity), identity.length);
     peer->name = tg_slice_of(tg_slice_to_string(name), name.length);
     peer->address = *address;
+    peer->protocol = protocol;
     if (peer->identity.at && peer->name.at)
         return peer;
     free_peer(peer);
@@ -219,9 +221,9 @@ static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice n
 
 /* Under the registry's lock. Takes the place of a peer of this identity that is about to go. */
 static struct tg_peer *add_peer(struct tg_peer_registry *registry, struct tg_slice identity, struct tg_slice name,
-                                const struct tg_address *address)
+                                const struct tg_address *address, enum tg_protocol protocol)
 {
-    struct tg_peer *peer = allocate_peer(identity, name, address);
+    struct tg_peer *peer = allocate_peer(identity, name, address, protocol);
     if (!peer)
         return NULL;
     peer->registry = registry;
@@ -236,12 +238,14 @@ static struct tg_peer *add_peer(struct tg_peer_registry *registry, struct tg_sli
 }
 
 struct tg_peer *tg_peer_registry_get(struct tg_peer_registry *registry, struct tg_slice identity, struct tg_slice name,
-                                     const struct tg_address *address)
+                                     const struct tg_address *address, enum tg_protocol protocol,
+                                     struct tg_tls_client *tls)
 {
+    (void)tls;
     pthread_mutex_lock(&registry->lock);
     struct tg_peer *peer = tg_map_get(registry->peers, identity);
     if (!peer || !ref_if_alive(peer))
-        peer = add_peer(registry, identity, name, address);
+        peer = add_peer(registry, identity, name, address, protocol);
     pthread_mutex_unlock(&registry->lock);
     return peer;
 }

@@ -9,7 +9,8 @@
 
 #include "base/list.h"
 #include "net/address.h"
-#include "net/stream.h"
+#include "net/tls.h"
+#include "proxy/route.h"
 
 struct tg_peer_registry;
 
@@ -19,13 +20,17 @@ struct tg_peer {
     struct tg_slice identity;    /* compared in full: scheme, address, ... */
     struct tg_slice name;        /* the address as declared, for logs */
     struct tg_address address;
-    uint32_t index;             /* small, reused: workers keep per-peer state in a table by it */
-    uint64_t serial;            /* never reused: tells a reused index */
-    _Atomic uint32_t active;    /* connections in use, all workers */
-    _Atomic uint32_t idle;      /* parked and hot, all workers */
-    _Atomic uint64_t missed_at; /* monotonic milliseconds at which a worker last found no idle connection */
-    pthread_mutex_t lock;       /* guards parked; never held across anything that blocks or runs Lua */
-    struct tg_list parked;      /* newest first */
+    enum tg_protocol protocol;
+    struct tg_tls_client *tls;        /* counted; NULL: clear */
+    struct tg_tls_sessions *sessions; /* of TLS, NULL where clear [X03] */
+    _Atomic enum tg_alpn alpn;        /* what its last handshake chose; forgotten when a connection fails [X09] */
+    uint32_t index;                   /* small, reused: workers keep per-peer state in a table by it */
+    uint64_t serial;                  /* never reused: tells a reused index */
+    _Atomic uint32_t active;          /* connections in use, all workers */
+    _Atomic uint32_t idle;            /* parked and hot, all workers */
+    _Atomic uint64_t missed_at;       /* monotonic milliseconds at which a worker last found no idle connection */
+    pthread_mutex_t lock;             /* guards parked; never held across anything that blocks or runs Lua */
+    struct tg_list parked;            /* newest first */
     uint32_t parked_count;
 };
 
@@ -33,9 +38,11 @@ struct tg_peer {
 struct tg_peer_registry *tg_peer_registry_new(struct tg_loop *control);
 /* When no peer is referenced any more. */
 void tg_peer_registry_free(struct tg_peer_registry *registry);
-/* Finds or makes the peer of this identity, with a reference. Any thread. NULL when out of memory. */
+/* Finds or makes the peer of this identity, which says all that the other arguments say; with a reference. Any thread.
+ * NULL when out of memory. */
 struct tg_peer *tg_peer_registry_get(struct tg_peer_registry *registry, struct tg_slice identity, struct tg_slice name,
-                                     const struct tg_address *address);
+                                     const struct tg_address *address, enum tg_protocol protocol,
+                                     struct tg_tls_client *tls);
 struct tg_peer *tg_peer_ref(struct tg_peer *peer);
 /* Any thread; the last one closes what is parked. */
 void tg_peer_unref(struct tg_peer *peer);

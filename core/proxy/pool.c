@@ -212,7 +212,7 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
     connection = tg_upstream_h1_connect(&pool->keeper, pool->worker, exchange, group, peer, timeout);
     exchange->connecting = connection;
     if (!connection)
-        tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD);
+        tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD, NULL);
     return NULL;
 }
 

@@ -6,6 +6,7 @@
 #include "http/message.h"
 
 struct tg_peer;         /* proxy/peer.h: outlives snapshots */
+struct tg_tls_client;   /* net/tls_client.h */
 struct tg_balance_tier; /* proxy/balance.h */
 
 /* A route's own values win over its group's (upstream), those over the settings'. INFINITY: none. */
@@ -16,6 +17,7 @@ struct tg_timeouts {
     double tunnel_idle;   /* no byte either way: 3600 */
     double total;         /* for the whole request: none -> 504 */
     double connect;       /* 5 */
+    double tls;           /* upstream's handshake: 5 */
     double send;          /* upstream takes nothing for so long: 30 */
     double first_byte;    /* until the response head: 60 -> 504 */
     double between_bytes; /* of the response: 60 */
@@ -29,18 +31,28 @@ struct tg_group_peer {
 
 struct tg_balance_tier; /* proxy/balance.h */
 
+enum tg_protocol {
+    TG_PROTOCOL_AUTO, /* by ALPN, h2 first; without TLS: HTTP/1 */
+    TG_PROTOCOL_H1,
+    TG_PROTOCOL_H2, /* without TLS: with prior knowledge */
+};
+
 /* An upstream group: tg.upstream. */
 struct tg_group {
     struct tg_slice name;
     uint32_t index; /* within the snapshot */
     struct tg_group_peer *peers;
     size_t peer_count;
+    enum tg_protocol protocol;
+    struct tg_tls_client *tls;     /* counted; NULL: clear */
     struct tg_balance_tier *tiers; /* peers of equal priority; made by tg_snapshot_finish */
     size_t tier_count;
     struct tg_timeouts timeouts;
-    uint32_t attempts;  /* in all, the first included: 3 */
-    uint32_t pool_size; /* idle connections kept for a peer, in all workers: 512 */
-    double pool_idle;   /* seconds an idle connection is kept: 60 */
+    uint32_t attempts;       /* in all, the first included: 3 */
+    uint32_t pool_size;      /* idle connections kept for a peer, in all workers: 512 */
+    double pool_idle;        /* seconds an idle connection is kept: 60 */
+    uint32_t h2_streams;     /* exchanges at a time on one of its HTTP/2 connections, where the peer allows it: 100 */
+    uint32_t h2_connections; /* of one peer and worker: 32 */
 };
 
 enum tg_half_close { TG_HALF_CLOSE_ANSWER, TG_HALF_CLOSE_ABORT };
@@ -59,6 +71,8 @@ enum tg_phase {
     TG_PHASE_RESPONSE,
     TG_PHASE_ERROR,
     TG_PHASE_LOG,
+    TG_PHASE_ACCEPT,       /* of a listener, before there is an exchange: hooks.h */
+    TG_PHASE_CLIENT_HELLO, /* likewise */
     TG_PHASES
 };
 

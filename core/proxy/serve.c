@@ -17,7 +17,7 @@ static void drain_is_over(struct tg_deadline *deadline)
         return;
     }
     while ((link = tg_list_first(&worker->clients)) != NULL)
-        tg_client_h1_kill(link);
+        tg_client_kill(link);
     tg_worker_be_quiet(worker); /* a log phase may still wait; nobody else does */
 }
 
@@ -42,7 +42,7 @@ void tg_worker_deinit(struct tg_worker *worker)
     struct tg_list *link;
     tg_deadline_deinit(&worker->drain_end);
     while ((link = tg_list_first(&worker->clients)) != NULL)
-        tg_client_h1_kill(link);
+        tg_client_kill(link);
     tg_pool_free(worker->pool);
     tg_balance_free(worker->balance);
     tg_text_deinit(&worker->line);
@@ -51,7 +51,13 @@ void tg_worker_deinit(struct tg_worker *worker)
 void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener)
 {
     (void)listener;
-    tg_client_h1_new(tg_loop_context(loop), stream);
+    struct tg_worker *worker = tg_loop_context(loop);
+    struct tg_client_info info = { *tg_stream_peer(stream), *tg_stream_local(stream), NULL };
+    double head_until = tg_loop_now(loop) + worker->current->snapshot->settings.timeouts.header;
+    if (tg_client_h1_new(worker, stream, &info, head_until))
+        return;
+    tg_stream_close(stream);
+    tg_accept_ended(worker->acceptor, &worker->connections);
 }
 
 void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
@@ -63,6 +69,6 @@ void tg_worker_drain(struct tg_worker *worker, double idle, double deadline)
     if (!worker->quiet)
         return;
     for (struct tg_list *link = worker->clients.next; link != &worker->clients; link = link->next)
-        tg_client_h1_drain(link, worker->drain_idle_until);
+        tg_client_drain(link, worker->drain_idle_until);
     tg_deadline_set(&worker->drain_end, fmin(deadline, worker->drain_end.at));
 }

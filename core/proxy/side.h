@@ -26,9 +26,15 @@ enum tg_reason {
     TG_REASON_TIMEOUT,
     TG_REASON_INVALID, /* not understandable as HTTP */
     TG_REASON_TOO_LARGE,
-    TG_REASON_OVERLOAD, /* no descriptors, no memory */
-    TG_REASON_SHUTDOWN, /* the gateway or the generation ends */
-    TG_REASON_SCRIPT,   /* a script aborted */
+    TG_REASON_OVERLOAD,    /* no descriptors, no memory */
+    TG_REASON_SHUTDOWN,    /* the gateway or the generation ends */
+    TG_REASON_SCRIPT,      /* a script aborted */
+    TG_REASON_UNPROCESSED, /* upstream says that it didn't process the request (REFUSED_STREAM, or beyond GOAWAY's last
+                              stream): it may be sent elsewhere whatever its method (RFC 9113 8.7) */
+    TG_REASON_CANCELLED,   /* upstream reset the stream with CANCEL */
+    TG_REASON_CALM,        /* upstream reset the stream with ENHANCE_YOUR_CALM */
+    TG_REASON_UNTRUSTED,   /* the peer's certificate, or its TLS (INADEQUATE_SECURITY) */
+    TG_REASON_MISDIRECTED, /* a stream of this connection got 421: on a fresh one it may be answered */
 };
 
 struct tg_client_side_ops {
@@ -110,7 +116,8 @@ void tg_exchange_from_client_drained(struct tg_exchange *exchange);
 
 /* From the upstream side. */
 void tg_exchange_from_connector_ready(struct tg_exchange *exchange, struct tg_upstream_side *side);
-void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_reason reason);
+/* `detail` is static text for the log, such as why a certificate isn't trusted; may be NULL. */
+void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
 void tg_exchange_from_upstream_informational(struct tg_exchange *exchange, const struct tg_response_head *head);
 /* The head must live in the exchange's arena. */
 void tg_exchange_from_upstream_head(struct tg_exchange *exchange, const struct tg_response_head *head);

@@ -11,6 +11,7 @@
 static const struct tg_settings default_settings = {
     .error_level = TG_LOG_INFO,
     .limits = TG_HTTP_LIMITS_DEFAULT,
+    .h2 = TG_H2_LIMITS_DEFAULT,
     .connections = 8192,
     .timeouts = {
         .header = 15,
@@ -19,6 +20,7 @@ static const struct tg_settings default_settings = {
         .tunnel_idle = 3600,
         .total = INFINITY,
         .connect = 5,
+        .tls = 5,
         .send = 30,
         .first_byte = 60,
         .between_bytes = 60,

@@ -11,20 +11,29 @@
 #include "net/address.h"
 #include "proxy/route.h"
 
-struct tg_peer;   /* proxy/peer.h: outlives snapshots */
-struct tg_router; /* proxy/router.h */
-struct tg_map;    /* base/map.h */
+struct tg_peer;       /* proxy/peer.h: outlives snapshots */
+struct tg_tls_server; /* net/tls_server.h */
+struct tg_router;     /* proxy/router.h */
+struct tg_map;        /* base/map.h */
 
 struct tg_listener_config {
     struct tg_slice name;
     struct tg_slice text; /* "127.0.0.1:8080" */
     struct tg_address address;
+    struct tg_tls_server *tls; /* counted; NULL: clear */
+    bool redirect_to_https;    /* answers every request with 308 */
+    uint16_t redirect_port;    /* 443 unless said otherwise */
+    bool proxy_protocol;       /* `senders` begin each connection with a PROXY header */
+    struct tg_trusted_proxies senders;
+    struct tg_chain accept, client_hello; /* handlers */
 };
 
 struct tg_settings {
     uint32_t workers; /* 0: one a CPU; used at start only */
     struct tg_http_limits limits;
+    struct tg_h2_limits h2;
     uint32_t connections; /* a worker: 8192 */
+    bool fips;            /* used at start only */
     struct tg_timeouts timeouts;
     struct tg_trusted_proxies trusted_proxies;
     size_t replay_limit; /* bytes of a request body kept for a retry: 64 KB */

@@ -216,7 +216,7 @@ static void connect_failed(struct tg_upstream_h1 *connection, enum tg_reason rea
     tg_counters_add(tg_loop_counters(connection->worker->loop), TG_COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
     tg_upstream_h1_close(connection);
     if (exchange)
-        tg_exchange_from_connector_failed(exchange, reason);
+        tg_exchange_from_connector_failed(exchange, reason, NULL);
 }
 
 static void on_failed(struct tg_stream *stream, enum tg_stream_end end)

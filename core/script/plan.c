@@ -141,7 +141,7 @@ static void read_peer(struct tg_plan *plan, struct tg_group *group, struct tg_sl
         luaL_error(plan->L, "%s: tg.upstream: %s: %s", at.at, name.at, problem);
     peer->weight = (uint32_t)tg_plan_number(plan, "weight", 1);
     peer->priority = (uint32_t)tg_plan_number(plan, "priority", 0);
-    peer->peer = tg_peer_registry_get(plan->registry, peer_identity(plan, name), name, &address);
+    peer->peer = tg_peer_registry_get(plan->registry, peer_identity(plan, name), name, &address, TG_PROTOCOL_H1, NULL);
     if (!peer->peer)
         luaL_error(plan->L, "out of memory");
     group->peer_count++;

@@ -7,7 +7,7 @@
 enum { HOOK_INSTRUCTIONS = 1000 };
 
 const char *const tg_script_phase_names[TG_PHASES] = {
-    "request", "upstream_request", "upstream_response", "response", "error", "log",
+    "request", "upstream_request", "upstream_response", "response", "error", "log", "accept", "client_hello",
 };
 
 struct tg_vm *tg_vm_of(lua_State *L)

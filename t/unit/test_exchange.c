@@ -190,7 +190,7 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
     f->acquired++;
     f->fresh_asked = fresh;
     if (f->refuse)
-        tg_exchange_from_connector_failed(exchange, TG_REASON_REFUSED);
+        tg_exchange_from_connector_failed(exchange, TG_REASON_REFUSED, NULL);
     if (f->refuse || f->never_connects)
         return NULL;
     f->upstream = (struct tg_upstream_side){ &upstream_ops, peer, f->reused && !fresh };
@@ -296,7 +296,7 @@ static int setup(void **state)
     f->clock.now = 1000;
     f->loop = tg_loop_new(&f->clock.clock, &f->worker);
     f->worker.count = 1;
-    f->hooks = (struct tg_hooks){ hook_run, hook_cancel, NULL };
+    f->hooks = (struct tg_hooks){ .run = hook_run, .cancel = hook_cancel };
     assert_true(tg_worker_init(&f->worker, f->loop, &f->hooks, NULL));
     f->connector = (struct tg_connector){ acquire, cancel };
     f->worker.connector = &f->connector;
@@ -355,10 +355,11 @@ static void start(enum tg_method method, struct tg_slice text, enum tg_framing f
     head.target.raw_path = head.target.path = TG_SLICE("/");
     head.authority.text = head.authority.host = TG_SLICE("a");
     tg_fields_init(&head.fields, &arena);
-    struct tg_address peer = { 0 };
+    struct tg_client_info info = { 0 };
     const char *why;
-    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &peer, &why));
-    f->exchange = tg_exchange_start(&f->worker, &arena, &head, &f->client, &peer, TG_SLICE("main"), 80);
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &info.peer, &why));
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &info.local, &why));
+    f->exchange = tg_exchange_start(&f->worker, &arena, &head, &f->client, &info);
     assert_non_null(f->exchange);
     turn();
 }
@@ -423,7 +424,7 @@ static void test_peers_that_take_no_connection_in_time_are_answered_for_with_504
     f->never_connects = true;
     get();
     for (int i = 0; i < 2; i++) {
-        tg_exchange_from_connector_failed(f->exchange, TG_REASON_TIMEOUT);
+        tg_exchange_from_connector_failed(f->exchange, TG_REASON_TIMEOUT, NULL);
         turn();
     }
     assert_int_equal(f->acquired, 2);

@@ -42,7 +42,7 @@ static struct tg_peer *peer_at(struct fixture *fixture, const char *text)
     const char *problem;
     struct tg_slice name = tg_slice_from_string(text);
     assert_true(tg_address_parse(name, &address, &problem));
-    struct tg_peer *peer = tg_peer_registry_get(fixture->registry, name, name, &address);
+    struct tg_peer *peer = tg_peer_registry_get(fixture->registry, name, name, &address, TG_PROTOCOL_H1, NULL);
     assert_non_null(peer);
     return peer;
 }

@@ -84,8 +84,8 @@ static struct tg_peer *get_peer(struct fixture *fixture, const char *identity)
     struct tg_address address;
     const char *problem;
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9001"), &address, &problem));
-    struct tg_peer *peer =
-        tg_peer_registry_get(fixture->registry, tg_slice_from_string(identity), TG_SLICE("127.0.0.1:9001"), &address);
+    struct tg_peer *peer = tg_peer_registry_get(fixture->registry, tg_slice_from_string(identity),
+                                                TG_SLICE("127.0.0.1:9001"), &address, TG_PROTOCOL_H1, NULL);
     assert_non_null(peer);
     return peer;
 }
