@@ -47,6 +47,9 @@ struct tg_stream *tg_stream_connect(struct tg_loop *loop, const struct tg_addres
                                     const struct tg_address *source, const struct tg_stream_ops *ops, void *owner);
 void tg_stream_set_owner(struct tg_stream *stream, const struct tg_stream_ops *ops, void *owner);
 void *tg_stream_owner(const struct tg_stream *stream);
+/* The one call that does call back: an owner that has read the beginning and then gave the stream to another passes on
+ * what it read. It is borrowed, as in any on_data; the stream may have ended afterwards. */
+void tg_stream_pass_on(struct tg_stream *stream, struct tg_buffer data);
 struct tg_loop *tg_stream_loop(const struct tg_stream *stream);
 const struct tg_address *tg_stream_peer(const struct tg_stream *stream);
 const struct tg_address *tg_stream_local(const struct tg_stream *stream); /* of the listener, for an accepted one */

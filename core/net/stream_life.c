@@ -54,6 +54,11 @@ void *tg_stream_owner(const struct tg_stream *stream)
     return stream->owner;
 }
 
+void tg_stream_pass_on(struct tg_stream *stream, struct tg_buffer data)
+{
+    stream->ops->on_data(stream, data);
+}
+
 struct tg_loop *tg_stream_loop(const struct tg_stream *stream)
 {
     return stream->loop;
