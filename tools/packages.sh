@@ -8,7 +8,7 @@ packages_of() {
     build) echo "gcc libc6-dev make pkg-config libev-dev libssl-dev libnghttp2-dev libjansson-dev zlib1g-dev lua-cjson-dev $(luajit_packages)" ;;
     test) echo "lua-busted lua-socket lua-sec lua-luaossl lua-filesystem lua-cjson libcmocka-dev curl openssl procps iproute2 $(node_packages)" ;;
     lint) echo "clang-format cppcheck lua-check" ;;
-    bench) echo "nginx libnginx-mod-http-lua haproxy wrk strace procps python3" ;;
+    bench) echo "nginx libnginx-mod-http-lua haproxy nghttp2-client nghttp2-server nghttp2-proxy wrk strace procps python3 openssl" ;;
     *)
         echo "packages.sh: unknown group \"$1\" (build, test, lint, bench)" >&2
         exit 2
