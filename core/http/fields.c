@@ -47,6 +47,7 @@ bool tg_fields_append(struct tg_fields *fields, enum tg_field_name token, struct
     line->token = (uint16_t)token;
     line->removed = false;
     line->own = of_hop[token];
+    line->sensitive = false;
     uint64_t bit = 1ull << token % 64;
     fields->repeated[token / 64] |= fields->present[token / 64] & bit;
     fields->present[token / 64] |= bit;

@@ -12,6 +12,7 @@ struct tg_field {
     uint16_t token; /* enum tg_field_name */
     bool removed;   /* taken out; skipped by everything */
     bool own;       /* of this hop (framing, Connection, ...): scripts may read it, it is never forwarded */
+    bool sensitive; /* came in HTTP/2 as never to be indexed, and goes on so (RFC 7541 7.1.3) */
 };
 
 struct tg_fields {

@@ -42,6 +42,7 @@ struct tg_request_head {
     bool expect_continue;    /* Expect: 100-continue, and a body follows */
     bool te_trailers;        /* TE: trailers */
     struct tg_slice upgrade; /* the one protocol asked for, lower case, or empty */
+    bool extended_connect;   /* `upgrade` was asked for by an extended CONNECT (RFC 8441): without key and version */
 };
 
 /* A body of length 0 is none. */
