@@ -25,11 +25,6 @@ SSL *tg_tls_server_ssl_new(struct tg_tls_server *server);
  * tg_tls_sessions_add_of. NULL: no memory, or no name to check. `name`: a host or an IP address. */
 SSL *tg_tls_client_ssl_new(struct tg_tls_client *client, struct tg_slice name);
 
-/* Reads a ClientHello from its handshake message, the header of 4 bytes included. The result is one block from malloc,
- * to be freed by free(); what it points to lies in it. `sni` is empty, or a valid host name in lower case. NULL:
- * malformed, or no memory. */
-struct tg_client_hello *tg_tls_hello_parse(struct tg_slice message);
-
 /* --- what streams give to settings ----------------------------------------------------------------------------------
  */
 

@@ -9,6 +9,8 @@
 
 struct tg_tls_library;
 struct ossl_lib_ctx_st;
+struct evp_md_st;
+struct evp_cipher_st;
 
 /* `fips`: loads the providers "fips" and "base" into a context of its own, asks for "fips=yes" and tries them; NULL,
  * and `why` says what to do, where that can't be had. */
@@ -21,5 +23,10 @@ struct tg_slice tg_tls_library_provider(const struct tg_tls_library *library);
 struct ossl_lib_ctx_st *tg_tls_library_context(const struct tg_tls_library *library);
 /* The property query for fetching: "fips=yes", or NULL. */
 const char *tg_tls_library_properties(const struct tg_tls_library *library);
+
+/* Fetched once, since a fetch costs more than a digest of a few hundred bytes. */
+const struct evp_md_st *tg_tls_library_md5(const struct tg_tls_library *library); /* NULL under FIPS */
+const struct evp_md_st *tg_tls_library_sha256(const struct tg_tls_library *library);
+const struct evp_cipher_st *tg_tls_library_aes_256_cbc(const struct tg_tls_library *library);
 
 #endif
