@@ -31,6 +31,12 @@ enum tg_counter {
     TG_COUNTER_UPSTREAM_PARKED,  /* moved to the shared pool */
     TG_COUNTER_UPSTREAM_ADOPTED, /* taken from the shared pool */
     TG_COUNTER_TUNNELS_OPEN,     /* a gauge */
+    TG_COUNTER_TLS_HANDSHAKES,   /* with clients */
+    TG_COUNTER_TLS_HANDSHAKE_FAILURES,
+    TG_COUNTER_TLS_RESUMED,             /* of the handshakes */
+    TG_COUNTER_UPSTREAM_TLS_HANDSHAKES, /* with peers */
+    TG_COUNTER_UPSTREAM_TLS_FAILURES,
+    TG_COUNTER_UPSTREAM_TLS_RESUMED,
     TG_COUNTER_SCRIPT_ERRORS,
     TG_COUNTER_SCRIPT_CANCELS,
     TG_COUNTER_SCRIPT_LOGS_SKIPPED, /* exchanges detached from their generation, whose log phase didn't run */

@@ -196,6 +196,7 @@ void tg_loop_free(struct tg_loop *loop)
     free(loop->to_free);
     unref_block(&loop->read_block);
     unref_block(&loop->output_block);
+    unref_block(&loop->plain_block);
     ev_loop_destroy(loop->ev);
     close(loop->set);
     tg_counters_unregister(&loop->counters);

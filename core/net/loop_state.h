@@ -37,6 +37,7 @@ struct tg_loop {
     struct tg_list unsent;  /* streams to be flushed */
     struct tg_list streams; /* all */
     struct tg_block *read_block, *output_block;
+    struct tg_block *plain_block; /* what was decrypted */
     size_t unpumped; /* bytes read since the last pump */
     void **to_free;
     size_t to_free_count, to_free_capacity;

@@ -1,5 +1,5 @@
-/* Inside net/: what a stream consists of. stream.c has its life, stream_flow.c its bytes, stream_connect.c its birth as
- * an outgoing one, stream_linger.c its quiet end. */
+/* Inside net/: what a stream consists of. stream_life.c has its life, stream_flow.c its bytes, stream_connect.c its
+ * birth as an outgoing one, stream_linger.c its quiet end, tls_stream.c what lies between these and OpenSSL. */
 #ifndef TG_NET_STREAM_STATE_H
 #define TG_NET_STREAM_STATE_H
 
@@ -16,6 +16,7 @@ struct tg_stream {
     struct tg_loop *loop;
     const struct tg_stream_ops *ops; /* NULL until an owner is set */
     void *owner;
+    struct tg_tls *tls; /* NULL: clear. Then `out` is yet to be encrypted, and what goes out is its `wire` */
     bool connecting;
     bool paused;
     bool failed;             /* on_failed was told, or is about to be */
@@ -52,6 +53,14 @@ void tg_stream_finish_connecting(struct tg_stream *stream, uint32_t events);
 /* All was sent and our direction ended. */
 void tg_stream_linger_sent(struct tg_stream *stream);
 void tg_stream_ready(struct tg_watch *watch, uint32_t events);
+/* A block with room to read into, in the loop's place for one; NULL: no memory. */
+struct tg_block *tg_stream_block(struct tg_block **place);
+/* Lends the owner what was written behind the bytes in use of such a block. */
+void tg_stream_give(struct tg_stream *stream, struct tg_block *block, size_t length);
+/* Bytes are welcome: the owner's when it doesn't pause, before that the handshake's. */
+bool tg_stream_takes(const struct tg_stream *stream);
+/* Sends what can be sent now. false: sending failed. */
+bool tg_stream_push(struct tg_stream *stream) __attribute__((warn_unused_result));
 
 static inline bool tg_stream_ended(const struct tg_stream *stream)
 {

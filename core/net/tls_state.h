@@ -1,5 +1,6 @@
-/* Inside net/: what lies between a stream and its SSL object. tls_bio.c carries records in and out, tls_stream.c drives
- * handshake, reading and writing, tls_facts.c says what came of the handshake, tls_sessions.c keeps tickets.
+/* Inside net/: what lies between a stream and its SSL object. tls_bio.c carries records in and out, tls_stream.c turns
+ * streams to TLS and reads, tls_handshake.c shakes hands, tls_send.c writes, tls_facts.c says what came of the
+ * handshake, tls_sessions.c keeps tickets.
  *
  * Callbacks of OpenSSL run inside SSL_do_handshake or SSL_read: they only note something down here, and never call an
  * owner. Nothing in here belongs to a worker while the state is detached: no block is held, and no loop is known. */
@@ -32,9 +33,8 @@ struct tg_tls_handshake {
 
 enum tg_tls_end {
     TG_TLS_OPEN,
-    TG_TLS_CLOSED,  /* close_notify came */
-    TG_TLS_FAILED,  /* an error or a fatal alert: no more records either way, but for those on the wire */
-    TG_TLS_SPOILED, /* what came was read where it has no owner: not to be used again */
+    TG_TLS_CLOSED, /* close_notify came */
+    TG_TLS_FAILED, /* an error, a fatal alert or a cut: no more records either way, but for those on the wire */
 };
 
 struct tg_tls {
@@ -48,7 +48,8 @@ struct tg_tls {
     struct tg_tls_facts *facts;         /* NULL: not yet done */
     const char *problem;                /* static text */
     enum tg_tls_end end;
-    bool close_sent;
+    bool undrained;    /* something may lie in `unread` or in OpenSSL */
+    bool close_sent;   /* our close_notify */
     uint8_t header[5]; /* of the record that is coming */
     uint8_t header_length;
     uint16_t record_left;    /* bytes of its body */
@@ -56,7 +57,7 @@ struct tg_tls {
     uint32_t small_left;     /* bytes still to be sent in small records */
     double encrypted_at;     /* when a record with data was last made; the loop's time */
     struct tg_buffer unread; /* ciphertext that OpenSSL hasn't taken yet */
-    struct tg_task go_on;    /* takes up again what lies in `unread` or in OpenSSL */
+    struct tg_task go_on;    /* takes up again what is undrained */
     struct tg_buffer_queue wire;
 };
 
