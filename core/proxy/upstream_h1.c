@@ -16,15 +16,13 @@ static void forget(struct tg_upstream_h1 *connection)
 {
     tg_h1_head_reset(&connection->head);
     tg_list_remove(&connection->age_link);
-    tg_deadline_deinit(&connection->connect_deadline);
     tg_peer_unref(connection->side.peer);
     tg_loop_free_later(connection->worker->loop, connection);
 }
 
 void tg_upstream_h1_close(struct tg_upstream_h1 *connection)
 {
-    atomic_fetch_sub_explicit(&connection->side.peer->active, connection->exchange || connection->connecting ? 1 : 0,
-                              memory_order_relaxed);
+    atomic_fetch_sub_explicit(&connection->side.peer->active, connection->exchange ? 1 : 0, memory_order_relaxed);
     connection->exchange = NULL;
     tg_stream_close(connection->stream);
     forget(connection);
@@ -210,50 +208,19 @@ static void on_eof(struct tg_stream *stream)
     }
 }
 
-static void connect_failed(struct tg_upstream_h1 *connection, enum tg_reason reason)
-{
-    struct tg_exchange *exchange = connection->exchange;
-    tg_counters_add(tg_loop_counters(connection->worker->loop), TG_COUNTER_UPSTREAM_CONNECT_FAILURES, 1);
-    tg_upstream_h1_close(connection);
-    if (exchange)
-        tg_exchange_from_connector_failed(exchange, reason, NULL);
-}
-
 static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
 {
     struct tg_upstream_h1 *connection = tg_stream_owner(stream);
-    enum tg_reason reason = end == TG_STREAM_REFUSED ? TG_REASON_REFUSED
-                            : end == TG_STREAM_ERROR ? TG_REASON_OVERLOAD
-                                                     : TG_REASON_RESET;
+    enum tg_reason reason = end == TG_STREAM_ERROR ? TG_REASON_OVERLOAD
+                            : end == TG_STREAM_TLS ? TG_REASON_CUT
+                                                   : TG_REASON_RESET;
     connection->unusable = true;
-    if (connection->connecting) {
-        connect_failed(connection, reason);
-    } else if (!connection->exchange) {
+    if (!connection->exchange) {
         connection->keeper->forget(connection->keeper, connection);
         tg_upstream_h1_close(connection);
     } else if (!connection->response_over) {
         ended_early(connection, reason);
     }
-}
-
-static void on_connected(struct tg_stream *stream)
-{
-    struct tg_upstream_h1 *connection = tg_stream_owner(stream);
-    connection->connecting = false;
-    tg_deadline_clear(&connection->connect_deadline);
-    if (connection->exchange) {
-        tg_exchange_from_connector_ready(connection->exchange, &connection->side);
-        return;
-    }
-    atomic_fetch_sub_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
-    tg_list_remove(&connection->age_link);
-    connection->keeper->release(connection->keeper, connection);
-}
-
-static void connect_timed_out(struct tg_deadline *deadline)
-{
-    struct tg_upstream_h1 *connection = TG_CONTAINER_OF(deadline, struct tg_upstream_h1, connect_deadline);
-    connect_failed(connection, TG_REASON_TIMEOUT);
 }
 
 static void on_drained(struct tg_stream *stream)
@@ -264,7 +231,6 @@ static void on_drained(struct tg_stream *stream)
 }
 
 static const struct tg_stream_ops stream_ops = {
-    .on_connected = on_connected,
     .on_data = on_data,
     .on_eof = on_eof,
     .on_drained = on_drained,
@@ -393,13 +359,11 @@ static struct tg_upstream_h1 *connection_new(struct tg_upstream_keeper *keeper, 
     connection->keeper = keeper;
     tg_list_init(&connection->peer_link);
     tg_list_init(&connection->age_link);
-    tg_deadline_init(&connection->connect_deadline, worker->loop, connect_timed_out);
     return connection;
 }
 
 static void discard(struct tg_upstream_h1 *connection)
 {
-    tg_deadline_deinit(&connection->connect_deadline);
     tg_peer_unref(connection->side.peer);
     free(connection);
 }
@@ -413,22 +377,16 @@ void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange 
     atomic_fetch_add_explicit(&connection->side.peer->active, 1, memory_order_relaxed);
 }
 
-struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
-                                              struct tg_exchange *exchange, struct tg_group *group,
-                                              struct tg_peer *peer, double timeout)
+struct tg_upstream_h1 *tg_upstream_h1_open(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                           struct tg_peer *peer, struct tg_stream *stream)
 {
     struct tg_upstream_h1 *connection = connection_new(keeper, worker, peer);
-    if (!connection)
-        return NULL;
-    connection->stream = tg_stream_connect(worker->loop, &peer->address, NULL, &stream_ops, connection);
-    if (!connection->stream) {
-        discard(connection);
+    if (!connection) {
+        tg_stream_close(stream);
         return NULL;
     }
-    connection->connecting = true;
-    tg_upstream_h1_begin(connection, exchange, group);
-    tg_deadline_in(&connection->connect_deadline, timeout);
-    tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_UPSTREAM_CONNECTS, 1);
+    connection->stream = stream;
+    tg_stream_set_owner(stream, &stream_ops, connection);
     return connection;
 }
 
@@ -447,9 +405,4 @@ struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_upstream_keeper *keeper, s
     }
     connection->side.reused = true;
     return connection;
-}
-
-void tg_upstream_h1_abandon(struct tg_upstream_h1 *connection)
-{
-    connection->exchange = NULL;
 }

@@ -21,9 +21,7 @@ struct tg_upstream_h1 {
     struct tg_upstream_side side; /* side.peer is counted */
     struct tg_worker *worker;
     struct tg_stream *stream;
-    struct tg_exchange *exchange; /* NULL while idle, or while nobody waits for the connect any more */
-    bool connecting;
-    struct tg_deadline connect_deadline;
+    struct tg_exchange *exchange; /* NULL while idle */
 
     /* For its keeper. */
     struct tg_upstream_keeper *keeper;
@@ -46,18 +44,14 @@ struct tg_upstream_h1 {
     bool request_over;
 };
 
-/* Starts to connect for the exchange, which hears of the outcome. NULL: no memory or descriptor. */
-struct tg_upstream_h1 *tg_upstream_h1_connect(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
-                                              struct tg_exchange *exchange, struct tg_group *group,
-                                              struct tg_peer *peer, double timeout);
+/* Takes over a stream that is open. NULL: no memory; then it is closed. */
+struct tg_upstream_h1 *tg_upstream_h1_open(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
+                                           struct tg_peer *peer, struct tg_stream *stream);
 /* From the shared pool: NULL where the socket is no good any more. */
 struct tg_upstream_h1 *tg_upstream_h1_adopt(struct tg_upstream_keeper *keeper, struct tg_worker *worker,
                                             struct tg_peer *peer, struct tg_socket socket);
 /* Readies an idle connection for the exchange. */
 void tg_upstream_h1_begin(struct tg_upstream_h1 *connection, struct tg_exchange *exchange, struct tg_group *group);
-/* The exchange doesn't wait for the connect any more: it goes on, and ends in the pool. It's in no list of the pool's
- * until then, save one that the caller puts age_link into. */
-void tg_upstream_h1_abandon(struct tg_upstream_h1 *connection);
 /* Takes the socket out of an idle connection, whose memory goes. */
 struct tg_socket tg_upstream_h1_detach_socket(struct tg_upstream_h1 *connection);
 /* At once; frees it after the event batch. */
