@@ -3,7 +3,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#include "net/stream_state.h"
+#include "net/tls_stream.h"
 
 static enum tg_stream_end end_of(int error)
 {
@@ -26,6 +26,10 @@ static void tell_outcome(struct tg_stream *stream, int error)
         return;
     }
     tg_watch_change(stream->loop, &stream->watch, TG_STREAM_READING);
+    if (stream->tls) {
+        tg_tls_run_soon(stream);
+        return;
+    }
     if (tg_stream_unsent(stream) > 0 || stream->finishing)
         tg_stream_flush_soon(stream);
     stream->ops->on_connected(stream);

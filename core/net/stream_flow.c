@@ -3,7 +3,7 @@
 #include <sys/uio.h>
 
 #include "base/poison.h"
-#include "net/stream_state.h"
+#include "net/tls_stream.h"
 
 enum {
     READS_A_TURN = 4,           /* a level-triggered set brings the rest */
@@ -16,10 +16,10 @@ enum read_result { READ_MORE, READ_SHORT, READ_END, READ_NOTHING, READ_FAILED, R
 
 /* --- coming --- */
 
-/* A block with room. Parts of it may be kept by owners of other streams, behind whose bytes we go on. */
-static struct tg_block *block_to_read_into(struct tg_loop *loop)
+/* Parts of it may be kept by owners of other streams, behind whose bytes we go on. */
+struct tg_block *tg_stream_block(struct tg_block **place)
 {
-    struct tg_block *block = loop->read_block;
+    struct tg_block *block = *place;
     if (block && block->references == 1)
         block->used = 0;
     if (block && block->capacity - block->used < READ_AT_LEAST) {
@@ -28,11 +28,11 @@ static struct tg_block *block_to_read_into(struct tg_loop *loop)
     }
     if (!block)
         block = tg_block_new();
-    loop->read_block = block;
+    *place = block;
     return block;
 }
 
-static void give(struct tg_stream *stream, struct tg_block *block, size_t length)
+void tg_stream_give(struct tg_stream *stream, struct tg_block *block, size_t length)
 {
     struct tg_buffer buffer = { block, block->data + block->used, length };
     block->used += (uint32_t)length;
@@ -43,14 +43,47 @@ static void give(struct tg_stream *stream, struct tg_block *block, size_t length
         tg_poison(block->data, block->capacity);
 }
 
-static bool may_read(const struct tg_stream *stream)
+/* A lingering stream whose TLS has failed reads what it discards as it comes. */
+static bool decrypts(const struct tg_stream *stream)
 {
-    return !tg_stream_ended(stream) && !stream->paused && !stream->failed;
+    return stream->tls && stream->tls->end != TG_TLS_FAILED;
+}
+
+bool tg_stream_takes(const struct tg_stream *stream)
+{
+    if (tg_stream_ended(stream) || stream->failed || stream->peer_ended)
+        return false;
+    const struct tg_tls_handshake *handshake = stream->tls ? stream->tls->handshake : NULL;
+    return handshake ? handshake->state != TG_TLS_HELLO_WAITS : !stream->paused;
+}
+
+static void take(struct tg_stream *stream, struct tg_block *block, size_t length)
+{
+    if (!decrypts(stream)) {
+        tg_stream_give(stream, block, length);
+        return;
+    }
+    tg_tls_feed(stream->tls, (struct tg_buffer){ tg_block_ref(block), block->data + block->used, length });
+    block->used += (uint32_t)length;
+    tg_tls_run(stream);
+    if (block->references == 1)
+        tg_poison(block->data, block->capacity);
+}
+
+/* What was read before goes first. */
+static bool is_drained(struct tg_stream *stream)
+{
+    if (!decrypts(stream))
+        return true;
+    tg_tls_run(stream);
+    return tg_stream_takes(stream);
 }
 
 static enum read_result read_once(struct tg_stream *stream)
 {
-    struct tg_block *block = block_to_read_into(stream->loop);
+    if (!is_drained(stream))
+        return READ_STOPPED;
+    struct tg_block *block = tg_stream_block(&stream->loop->read_block);
     if (!block) {
         errno = ENOMEM;
         return READ_FAILED;
@@ -59,8 +92,8 @@ static enum read_result read_once(struct tg_stream *stream)
     tg_unpoison(block->data + block->used, room);
     ssize_t got = recv(stream->watch.descriptor, block->data + block->used, room, 0);
     if (got > 0) {
-        give(stream, block, (size_t)got);
-        if (!may_read(stream))
+        take(stream, block, (size_t)got);
+        if (!tg_stream_takes(stream))
             return READ_STOPPED;
         return (size_t)got < room ? READ_SHORT : READ_MORE;
     }
@@ -73,6 +106,8 @@ static void end_reading(struct tg_stream *stream, enum read_result result)
 {
     if (result == READ_FAILED) {
         tg_stream_fail(stream, errno == ENOMEM ? TG_STREAM_ERROR : TG_STREAM_RESET);
+    } else if (result == READ_END && decrypts(stream)) {
+        tg_tls_hear_end(stream);
     } else if (result == READ_END) {
         stream->peer_ended = true;
         stream->ops->on_eof(stream);
@@ -104,6 +139,10 @@ static void lose_interest(struct tg_stream *stream, uint32_t events, uint32_t re
 
 static void hear_while_paused(struct tg_stream *stream, uint32_t events)
 {
+    if ((events & (EPOLLRDHUP | EPOLLHUP)) && stream->tls && stream->tls->handshake) {
+        tg_tls_hear_end(stream);
+        return;
+    }
     if ((events & (EPOLLRDHUP | EPOLLHUP)) && !stream->peer_finished_told) {
         stream->peer_finished_told = true;
         if (stream->ops->on_peer_finished)
@@ -116,7 +155,7 @@ static void hear_while_paused(struct tg_stream *stream, uint32_t events)
 
 static void hear(struct tg_stream *stream, uint32_t events)
 {
-    if (!stream->paused && !stream->peer_ended)
+    if (tg_stream_takes(stream))
         read_some(stream, events);
     else if (events & EPOLLERR)
         tg_stream_fail(stream, TG_STREAM_RESET);
@@ -129,7 +168,7 @@ static void hear(struct tg_stream *stream, uint32_t events)
 static void write_again(struct tg_stream *stream)
 {
     stream->blocked = false;
-    if (tg_buffer_queue_length(&stream->out) > 0)
+    if (tg_stream_unsent(stream) > 0)
         tg_stream_flush_soon(stream);
     else
         tg_watch_change(stream->loop, &stream->watch, stream->watch.interest & ~(uint32_t)EPOLLOUT);
@@ -154,6 +193,8 @@ void tg_stream_fail(struct tg_stream *stream, enum tg_stream_end end)
         return;
     stream->failed = true;
     tg_buffer_queue_clear(&stream->out);
+    if (stream->tls)
+        tg_tls_break_off_handshake(stream->tls);
     tg_watch_stop(stream->loop, &stream->watch);
     stream->ops->on_failed(stream, end);
 }
@@ -169,6 +210,8 @@ void tg_stream_resume(struct tg_stream *stream)
     if (stream->failed || stream->connecting || stream->peer_ended)
         return;
     tg_watch_change(stream->loop, &stream->watch, stream->watch.interest | TG_STREAM_READING);
+    if (stream->tls && stream->tls->undrained)
+        tg_tls_run_soon(stream);
 }
 
 /* --- going --- */
@@ -182,7 +225,7 @@ void tg_stream_flush_soon(struct tg_stream *stream)
 /* An owner that sees so much unsent may stop giving, and then relies on being told. */
 static void note_mark(struct tg_stream *stream)
 {
-    if (tg_buffer_queue_length(&stream->out) >= TG_STREAM_LOW_MARK)
+    if (tg_stream_unsent(stream) >= TG_STREAM_LOW_MARK)
         stream->above_mark = true;
 }
 
@@ -218,11 +261,11 @@ void tg_stream_finish(struct tg_stream *stream)
     tg_stream_flush_soon(stream);
 }
 
-static ssize_t send_front(struct tg_stream *stream, size_t *asked)
+static ssize_t send_front(struct tg_stream *stream, const struct tg_buffer_queue *queue, size_t *asked)
 {
     struct iovec vector[VECTOR];
     struct msghdr message = { .msg_iov = vector };
-    int count = tg_buffer_queue_to_vector(&stream->out, vector, VECTOR);
+    int count = tg_buffer_queue_to_vector(queue, vector, VECTOR);
     *asked = vector[0].iov_len;
     if (count == 1)
         return send(stream->watch.descriptor, vector[0].iov_base, vector[0].iov_len, MSG_NOSIGNAL);
@@ -238,18 +281,22 @@ static void wait_for_room(struct tg_stream *stream)
     tg_watch_change(stream->loop, &stream->watch, stream->watch.interest | EPOLLOUT);
 }
 
-/* false: sending failed. */
-static bool send_waiting(struct tg_stream *stream)
+bool tg_stream_push(struct tg_stream *stream)
 {
-    while (tg_buffer_queue_length(&stream->out) > 0 && !stream->blocked) {
+    struct tg_buffer_queue *queue = stream->tls ? &stream->tls->wire : &stream->out;
+    while (!stream->blocked) {
         size_t asked;
-        ssize_t taken = send_front(stream, &asked);
+        if (stream->tls && !tg_tls_encrypt(stream))
+            return false;
+        if (tg_buffer_queue_length(queue) == 0)
+            break;
+        ssize_t taken = send_front(stream, queue, &asked);
         if (taken < 0 && errno == EINTR)
             continue;
         if (taken < 0 && errno != EAGAIN)
             return false;
         if (taken > 0) {
-            tg_buffer_queue_drop(&stream->out, (uint64_t)taken);
+            tg_buffer_queue_drop(queue, (uint64_t)taken);
             stream->sent += (uint64_t)taken;
         }
         if (taken < (ssize_t)asked)
@@ -261,10 +308,14 @@ static bool send_waiting(struct tg_stream *stream)
 /* What had come before the peer went away may be an answer: it is given first. */
 static void fail_sending(struct tg_stream *stream)
 {
-    tg_buffer_queue_clear(&stream->out);
     enum read_result result = READ_MORE;
+    if (stream->tls && !decrypts(stream)) {
+        tg_tls_fail(stream, TG_STREAM_TLS, NULL);
+        return;
+    }
+    tg_buffer_queue_clear(&stream->out);
     for (int reads = 0; reads < READS_BEFORE_FAILURE && result <= READ_SHORT; reads++)
-        result = may_read(stream) && !stream->peer_ended ? read_once(stream) : READ_NOTHING;
+        result = tg_stream_takes(stream) ? read_once(stream) : READ_NOTHING;
     if (!tg_stream_ended(stream))
         tg_stream_fail(stream, TG_STREAM_RESET);
 }
@@ -279,7 +330,7 @@ static void finish_sending(struct tg_stream *stream)
 
 static void tell_if_drained(struct tg_stream *stream)
 {
-    if (stream->above_mark && tg_buffer_queue_length(&stream->out) < TG_STREAM_LOW_MARK) {
+    if (stream->above_mark && tg_stream_unsent(stream) < TG_STREAM_LOW_MARK) {
         stream->above_mark = false;
         stream->ops->on_drained(stream);
     }
@@ -294,11 +345,12 @@ void tg_loop_flush_stream(struct tg_list *unsent_link)
     }
     if (stream->connecting || stream->failed)
         return;
-    if (!send_waiting(stream)) {
+    if (!tg_stream_push(stream)) {
         fail_sending(stream);
         return;
     }
-    if (stream->finishing && !stream->finished && tg_buffer_queue_length(&stream->out) == 0)
+    if (stream->finishing && !stream->finished && tg_stream_unsent(stream) == 0 &&
+        (!stream->tls || tg_tls_is_finished(stream->tls)))
         finish_sending(stream);
     else
         tell_if_drained(stream);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "net/stream_state.h"
+#include "net/tls_stream.h"
 
 static const struct tg_stream_ops no_owner;
 
@@ -83,7 +83,8 @@ const struct tg_address *tg_stream_local(const struct tg_stream *stream)
 
 uint64_t tg_stream_unsent(const struct tg_stream *stream)
 {
-    return tg_buffer_queue_length(&stream->out);
+    uint64_t wire = stream->tls ? tg_buffer_queue_length(&stream->tls->wire) : 0;
+    return tg_buffer_queue_length(&stream->out) + wire;
 }
 
 uint64_t tg_stream_sent(const struct tg_stream *stream)
@@ -107,32 +108,46 @@ static void leave(struct tg_stream *stream)
     if (stream->lingering)
         tg_deadline_deinit(&stream->linger_deadline);
     tg_buffer_queue_deinit(&stream->out);
+    if (stream->tls)
+        tg_tls_free(stream->tls);
+    stream->tls = NULL;
     tg_loop_free_later(stream->loop, stream);
+}
+
+static void end(struct tg_stream *stream)
+{
+    leave(stream);
+    close(stream->watch.descriptor);
 }
 
 void tg_stream_close(struct tg_stream *stream)
 {
-    leave(stream);
-    close(stream->watch.descriptor);
+    if (stream->tls)
+        tg_tls_say_goodbye(stream);
+    end(stream);
 }
 
 void tg_stream_reset(struct tg_stream *stream)
 {
     struct linger at_once = { .l_onoff = 1 };
     setsockopt(stream->watch.descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    tg_stream_close(stream);
+    end(stream);
 }
 
 void tg_loop_close_streams(struct tg_loop *loop)
 {
     while (!tg_list_empty(&loop->streams))
-        tg_stream_close(TG_CONTAINER_OF(loop->streams.next, struct tg_stream, all_link));
+        end(TG_CONTAINER_OF(loop->streams.next, struct tg_stream, all_link));
 }
 
 struct tg_socket tg_stream_detach(struct tg_stream *stream)
 {
+    struct tg_socket socket = { stream->watch.descriptor, stream->tls };
+    if (stream->tls)
+        tg_tls_detach(stream->tls);
+    stream->tls = NULL;
     leave(stream);
-    return (struct tg_socket){ stream->watch.descriptor, NULL };
+    return socket;
 }
 
 static bool is_silent(int descriptor)
@@ -148,10 +163,14 @@ static bool is_silent(int descriptor)
 struct tg_stream *tg_stream_attach(struct tg_loop *loop, struct tg_socket socket, const struct tg_address *peer,
                                    const struct tg_stream_ops *ops, void *owner)
 {
-    struct tg_stream *stream =
-        is_silent(socket.descriptor) ? tg_stream_adopt(loop, socket.descriptor, TG_STREAM_READING, peer) : NULL;
+    bool silent = socket.tls || is_silent(socket.descriptor);
+    struct tg_stream *stream = silent ? tg_stream_adopt(loop, socket.descriptor, TG_STREAM_READING, peer) : NULL;
     if (!stream) {
         tg_socket_close(socket);
+        return NULL;
+    }
+    if (socket.tls && !tg_tls_attach(socket.tls, stream)) {
+        end(stream);
         return NULL;
     }
     tg_stream_set_owner(stream, ops, owner);
@@ -160,11 +179,15 @@ struct tg_stream *tg_stream_attach(struct tg_loop *loop, struct tg_socket socket
 
 bool tg_stream_silent(struct tg_stream *stream)
 {
-    return !stream->failed && !stream->peer_ended && is_silent(stream->watch.descriptor);
+    if (stream->failed || stream->peer_ended)
+        return false;
+    return stream->tls ? tg_tls_silent(stream) : is_silent(stream->watch.descriptor);
 }
 
 void tg_socket_close(struct tg_socket socket)
 {
+    if (socket.tls)
+        tg_tls_free(socket.tls);
     if (socket.descriptor >= 0)
         close(socket.descriptor);
 }

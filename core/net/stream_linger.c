@@ -1,6 +1,6 @@
 /* The quiet end: a close while the peer still sends would reset the connection, and the reset could overtake our last
  * bytes. So all is sent, our direction ends, and what comes is read for a while. The stream is its own owner then. */
-#include "net/stream_state.h"
+#include "net/tls_stream.h"
 
 enum { DISCARD_LIMIT = 64 * 1024, SENDING_SECONDS = 30, READING_SECONDS = 2 };
 
@@ -61,9 +61,21 @@ bool tg_loop_has_last_words(const struct tg_loop *loop)
     return false;
 }
 
+/* The socket is still good where it was TLS that failed: its alert shall arrive. */
+static bool has_last_words(struct tg_stream *stream)
+{
+    const struct tg_tls *tls = stream->tls;
+    if (tls && tls->end == TG_TLS_FAILED && stream->failed) {
+        stream->failed = stream->blocked = stream->finishing = false;
+        return !stream->peer_ended;
+    }
+    return !stream->failed && !stream->connecting && !(tls && tls->handshake) &&
+           !(stream->finished && stream->peer_ended);
+}
+
 void tg_stream_linger(struct tg_stream *stream)
 {
-    if (stream->failed || stream->connecting || (stream->finished && stream->peer_ended)) {
+    if (!has_last_words(stream)) {
         tg_stream_close(stream);
         return;
     }
@@ -71,8 +83,7 @@ void tg_stream_linger(struct tg_stream *stream)
     stream->discarded = 0;
     stream->lingering = true;
     tg_deadline_init(&stream->linger_deadline, stream->loop, out_of_time);
-    if (stream->paused)
-        tg_stream_resume(stream);
+    tg_stream_resume(stream);
     tg_deadline_in(&stream->linger_deadline, stream->finished ? READING_SECONDS : SENDING_SECONDS);
     tg_stream_finish(stream);
 }
