@@ -128,6 +128,18 @@ static void end_exchange(struct tg_exchange *exchange)
     detach_exchange(exchange);
 }
 
+/* Connections whose handler waits before they have a request. */
+static void end_calls(struct tg_share *share)
+{
+    struct tg_list *link;
+    while ((link = tg_list_first(&share->lease.calls)) != NULL) {
+        struct tg_door_call *call = TG_CONTAINER_OF(link, struct tg_door_call, link);
+        if (call->script)
+            share->lease.worker->hooks->door_cancel(call);
+        call->over(call, TG_HOOK_FAILED);
+    }
+}
+
 static void report_ended(const struct tg_share *share, uint32_t count, const struct tg_text *ids)
 {
     if (count > 0)
@@ -154,6 +166,7 @@ static void squeeze_in_worker(struct tg_message *message, struct tg_loop *loop)
             tg_text_appendf(&ids, " %.32s", exchange->id);
         end_exchange(exchange);
     }
+    end_calls(share);
     report_ended(share, ended, &ids);
     tg_text_deinit(&ids);
     tg_loop_post(share->control, &share->squeezed);
@@ -166,6 +179,7 @@ void tg_share_end(struct tg_share *share)
         tg_script_attach_cancel(share->lease.script);
     while ((exchange = first_exchange(share)))
         end_exchange(exchange);
+    end_calls(share);
     if (share->lease.worker->current == &share->lease)
         share->lease.worker->current = NULL;
     close_now(share);
@@ -246,6 +260,7 @@ void tg_share_init(struct tg_share *share, struct tg_generation *generation, str
         .squeezed.run = tell_squeezed,
     };
     tg_list_init(&share->lease.exchanges);
+    tg_list_init(&share->lease.calls);
     tg_list_init(&share->link);
     tg_task_init(&share->close_task, run_close_task);
     tg_text_init(&share->error);

@@ -138,6 +138,5 @@ void tg_exchange_unpin(struct tg_exchange *exchange)
     exchange->held = tg_snapshot_ref(lease->snapshot);
     exchange->lease = NULL;
     tg_list_remove(&exchange->lease_link);
-    if (--lease->pinned == 0 && lease->retired && lease->drained)
-        lease->drained(lease);
+    tg_lease_unpin(lease);
 }

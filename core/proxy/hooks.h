@@ -3,6 +3,7 @@
 #ifndef TG_PROXY_HOOKS_H
 #define TG_PROXY_HOOKS_H
 
+#include "base/list.h"
 #include "proxy/route.h"
 
 struct tg_client_hello;
@@ -25,14 +26,16 @@ enum tg_hook_result {
 struct tg_door_call {
     enum tg_phase phase;
     struct tg_lease *lease;                    /* pinned by the maker for as long as the call lasts */
+    struct tg_list link;                       /* in lease->calls, for as long */
     const struct tg_listener_config *listener; /* of the lease's snapshot */
     const struct tg_client_info *info;
+    const struct tg_address *sender;     /* the other end of the connection, whatever a PROXY header said */
     struct tg_slice proxy_header;        /* as received, for conn.proxy_header; or empty */
     const struct tg_client_hello *hello; /* TG_PHASE_CLIENT_HELLO */
     struct tg_hello_choice *choice;      /* likewise */
     bool refused;                        /* conn:refuse(), hello:refuse() */
     void *script;                        /* script/'s record of it */
-    /* A pending call is over: DONE, or FAILED. Never from inside door_run. */
+    /* A pending call is over: DONE, or FAILED. Never from inside door_run. The call may be gone afterwards. */
     void (*over)(struct tg_door_call *call, enum tg_hook_result result);
 };
 

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "proxy/balance.h"
-#include "proxy/client_h1.h"
+#include "proxy/client_door.h"
 #include "proxy/pool.h"
 
 /* Whatever still runs is cut: the operator's deadline is over. */
@@ -52,9 +52,7 @@ void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct t
 {
     (void)listener;
     struct tg_worker *worker = tg_loop_context(loop);
-    struct tg_client_info info = { *tg_stream_peer(stream), *tg_stream_local(stream), NULL };
-    double head_until = tg_loop_now(loop) + worker->current->snapshot->settings.timeouts.header;
-    if (tg_client_h1_new(worker, stream, &info, head_until))
+    if (tg_client_door_open(worker, stream))
         return;
     tg_stream_close(stream);
     tg_accept_ended(worker->acceptor, &worker->connections);

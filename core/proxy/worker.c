@@ -24,14 +24,20 @@ void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease)
         old->drained(old);
 }
 
-struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address)
+const struct tg_listener_config *tg_worker_listener(const struct tg_worker *worker, const struct tg_address *address)
 {
     const struct tg_snapshot *snapshot = worker->current->snapshot;
     for (size_t i = 0; i < snapshot->listener_count; i++) {
         if (tg_address_equal(&snapshot->listeners[i].address, address))
-            return snapshot->listeners[i].name;
+            return &snapshot->listeners[i];
     }
-    return (struct tg_slice){ "", 0 };
+    return NULL;
+}
+
+struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address)
+{
+    const struct tg_listener_config *listener = tg_worker_listener(worker, address);
+    return listener ? listener->name : TG_SLICE("");
 }
 
 void tg_worker_quiet_if_drained(struct tg_worker *worker)

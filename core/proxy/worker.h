@@ -22,7 +22,9 @@ struct tg_worker {
     struct tg_connector *connector;
     struct tg_pool *pool;
     struct tg_log_ring *log;
-    struct tg_text line; /* the access log's line being made */
+    struct tg_text line;          /* the access log's line being made */
+    double handshake_logged_at;   /* when the last failed handshake was; monotonic */
+    uint64_t handshakes_unlogged; /* failed since then */
     struct tg_acceptor *acceptor;
     _Atomic uint32_t connections; /* clients; see tg_accept_target */
     struct tg_list clients;       /* client connections */
@@ -42,7 +44,9 @@ void tg_worker_switch(struct tg_worker *worker, struct tg_lease *lease);
 void tg_worker_quiet_if_drained(struct tg_worker *worker);
 /* Tells `quiet`, once, whatever still runs. */
 void tg_worker_be_quiet(struct tg_worker *worker);
-/* The name under which the current generation knows a listener: by its address. Called by tg_worker_accepted. */
+/* What the current generation says about the listener of this address; NULL: nothing, it is gone. */
+const struct tg_listener_config *tg_worker_listener(const struct tg_worker *worker, const struct tg_address *address);
+/* The name under which the current generation knows a listener; empty: not at all. */
 struct tg_slice tg_worker_listener_name(const struct tg_worker *worker, const struct tg_address *address);
 
 #endif

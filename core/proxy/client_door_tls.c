@@ -1,0 +1,57 @@
+/* From the first record to the end of the handshake. */
+#include "base/log.h"
+#include "proxy/client_door_state.h"
+
+#pragma weak tg_stream_start_tls_server
+#pragma weak tg_stream_tls_facts
+#pragma weak tg_stream_problem
+
+void tg_door_start_tls(struct tg_door *door, const struct tg_listener_config *listener, struct tg_buffer first)
+{
+    bool asks = listener->client_hello.count > 0 && door->base.worker->hooks;
+    door->stage = TG_DOOR_HANDSHAKE;
+    tg_deadline_set(&door->deadline, door->until);
+    if (asks)
+        tg_door_prepare_hello(door, listener);
+    if (!tg_stream_start_tls_server(door->base.stream, listener->tls, asks ? &tg_door_hello_ops : NULL,
+                                    tg_buffer_ref(first)))
+        tg_door_close(door);
+}
+
+void tg_door_answer_clear(struct tg_door *door)
+{
+    static const char ANSWER[] = "HTTP/1.1 400 Bad Request\r\n"
+                                 "content-type: text/plain; charset=utf-8\r\n"
+                                 "content-length: 47\r\n"
+                                 "cache-control: no-store\r\n"
+                                 "connection: close\r\n\r\n"
+                                 "400 Bad Request\nThis port takes https:// only.\n";
+    tg_stream_send(door->base.stream, (struct tg_buffer){ NULL, ANSWER, sizeof(ANSWER) - 1 });
+    tg_door_close_gently(door);
+}
+
+void tg_door_handshake_done(struct tg_door *door)
+{
+    struct tg_tls_facts *facts = tg_tls_facts_ref(tg_stream_tls_facts(door->base.stream));
+    struct tg_buffer nothing = { 0 };
+    door->base.info.tls = facts;
+    tg_door_hand_over(door, facts->alpn, nothing);
+}
+
+void tg_door_report_handshake(struct tg_door *door)
+{
+    struct tg_worker *worker = door->base.worker;
+    double now = tg_loop_now(worker->loop);
+    const char *problem = tg_stream_problem(door->base.stream);
+    char peer[128], local[128];
+    if (worker->handshake_logged_at > 0 && now < worker->handshake_logged_at + 1) {
+        worker->handshakes_unlogged++;
+        return;
+    }
+    (void)tg_address_format(&door->base.info.peer, peer);
+    (void)tg_address_format(&door->base.info.local, local);
+    tg_log(TG_LOG_INFO, "%s: TLS handshake with %s failed: %s (%llu more before)", local, peer,
+           problem ? problem : "unknown", (unsigned long long)worker->handshakes_unlogged);
+    worker->handshake_logged_at = now;
+    worker->handshakes_unlogged = 0;
+}
