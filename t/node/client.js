@@ -85,7 +85,10 @@ class Call1 extends Call {
     this.request.end();
   }
 
+  // A FIN alone may mean that the client has said all it has to say.
   cancel() {
+    const socket = this.request.socket;
+    if (socket && !socket.encrypted && socket.resetAndDestroy) socket.resetAndDestroy();
     this.request.destroy();
   }
 }
