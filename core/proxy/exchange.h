@@ -86,6 +86,7 @@ struct tg_exchange {
     struct tg_peer *peer; /* of this attempt; counted */
     uint64_t tried;       /* bit set of the group's first 64 peers tried and failed */
     bool fresh_retry_used;
+    bool fresh_wanted; /* the next connection is a new one */
     bool request_sent; /* some byte of this attempt may have reached upstream */
 
     struct tg_client_side *client_side;

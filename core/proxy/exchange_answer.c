@@ -12,6 +12,7 @@ void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum t
     tg_buffer_queue_clear(&exchange->answer_body);
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_pipe.ended = exchange->response_pipe.failed = exchange->response_pipe.giver_paused = false;
+    exchange->response_pipe.passed = 0;
 }
 
 void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail)

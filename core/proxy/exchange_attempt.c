@@ -1,9 +1,12 @@
 /* Attempts: which peer, which connection, what is sent, and when to try again.
  *
- * A request of which nothing was sent may go to another peer. One that was sent over a connection that had carried
- * others before, and that died before a byte of the response, is sent once more over a fresh one if its method is
- * idempotent and its body can be replayed: the same bytes, no phase runs, it isn't counted as an attempt (RFC
- * 9110 9.2.2, RFC 9112 9.3.1). Once the response head is committed nothing is retried. */
+ * A request of which nothing was sent may go to another peer. So may one that upstream says it didn't process, whatever
+ * its method, if its body can be replayed (RFC 9113 8.7); where no other peer is left it goes to the same one over a
+ * fresh connection. One that was sent over a connection that had carried others before, and that died before a byte of
+ * the response, is sent once more over a fresh one if its method is idempotent and its body can be replayed: the same
+ * bytes, no phase runs, it isn't counted as an attempt (RFC 9110 9.2.2, RFC 9112 9.3.1). A 421 over such a connection
+ * is treated likewise, whatever the method (RFC 9110 15.5.20). Once the response head is committed nothing is retried.
+ */
 #include <math.h>
 
 #include "base/log.h"
@@ -59,6 +62,8 @@ void tg_exchange_connect(struct tg_exchange *exchange, bool fresh)
     double timeout = tg_exchange_timeout(exchange->route->timeouts.connect, exchange->group->timeouts.connect);
     bool careful = !tg_method_idempotent(exchange->outgoing.method) || tg_request_has_body(&exchange->request);
     exchange->connect_failed = TG_REASON_NONE;
+    exchange->fresh_wanted = exchange->request_sent = exchange->upstream_reused = false;
+    exchange->times.connected = exchange->times.first_byte = 0;
     exchange->times.connect_started = tg_loop_now(exchange->worker->loop);
     exchange->state = TG_EXCHANGE_CONNECTING;
     exchange->connected =
@@ -116,22 +121,50 @@ void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reas
     tg_exchange_forget_replay(exchange);
 }
 
+/* Nothing of this attempt is part of the next one [O03]. */
 static void let_failed_side_go(struct tg_exchange *exchange, enum tg_reason reason)
 {
     struct tg_upstream_side *side = exchange->upstream_side;
     exchange->upstream_side = NULL;
     exchange->wait_until = INFINITY;
+    exchange->upstream_failed = TG_REASON_NONE;
     exchange->upstream_detail = NULL;
-    exchange->response_pipe.failed = false;
+    exchange->upstream_head_ready = exchange->upstream_ended = false;
+    tg_exchange_reset_response(exchange, 0, TG_FROM_NOBODY);
     if (side)
         side->ops->reset(side, reason);
 }
 
 static bool may_repeat_on_fresh_connection(const struct tg_exchange *exchange, enum tg_reason reason)
 {
-    return (reason == TG_REASON_RESET || reason == TG_REASON_CUT) && exchange->upstream_reused &&
-           !exchange->fresh_retry_used && exchange->upstream_detail == NULL && exchange->informational == 0 &&
-           tg_method_idempotent(exchange->outgoing.method) && exchange->replayable;
+    bool lost = (reason == TG_REASON_RESET || reason == TG_REASON_CUT) && exchange->upstream_detail == NULL &&
+                tg_method_idempotent(exchange->outgoing.method);
+    return (lost || reason == TG_REASON_MISDIRECTED) && exchange->request_sent && exchange->upstream_reused &&
+           !exchange->fresh_retry_used && exchange->informational == 0 && exchange->replayable;
+}
+
+static void repeat_on_fresh_connection(struct tg_exchange *exchange)
+{
+    exchange->fresh_retry_used = true;
+    tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_UPSTREAM_RETRIES, 1);
+    tg_exchange_connect(exchange, true);
+}
+
+/* Chooses where the next attempt goes; false: there is none. */
+static bool choose_next(struct tg_exchange *exchange, enum tg_reason reason)
+{
+    bool unprocessed = reason == TG_REASON_UNPROCESSED && exchange->informational == 0;
+    if (exchange->attempt >= attempts_allowed(exchange))
+        return false;
+    if (exchange->request_sent && !(unprocessed && exchange->replayable && tg_exchange_rewind_request(exchange)))
+        return false;
+    if (choose_peer(exchange))
+        return true;
+    if (!unprocessed)
+        return false;
+    exchange->fresh_wanted = true;
+    exchange->attempt++;
+    return true;
 }
 
 static void answer_for_failed_attempts(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
@@ -152,23 +185,34 @@ static void log_failure(const struct tg_exchange *exchange, enum tg_reason reaso
 void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
     struct tg_counters *counters = tg_loop_counters(exchange->worker->loop);
-    bool repeat = may_repeat_on_fresh_connection(exchange, reason) && exchange->request_sent;
+    bool repeat = may_repeat_on_fresh_connection(exchange, reason);
     log_failure(exchange, reason, detail, repeat);
     let_failed_side_go(exchange, reason);
     if (repeat && tg_exchange_rewind_request(exchange)) {
-        exchange->fresh_retry_used = true;
-        tg_counters_add(counters, TG_COUNTER_UPSTREAM_RETRIES, 1);
-        tg_exchange_connect(exchange, true);
+        repeat_on_fresh_connection(exchange);
         return;
     }
     tg_counters_add(counters, TG_COUNTER_UPSTREAM_FAILURES, 1);
-    if (!exchange->request_sent && exchange->attempt < attempts_allowed(exchange) && choose_peer(exchange)) {
+    if (choose_next(exchange, reason)) {
         tg_counters_add(counters, TG_COUNTER_UPSTREAM_RETRIES, 1);
         if (prepare_attempt(exchange))
             exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
         return;
     }
     answer_for_failed_attempts(exchange, reason, detail);
+}
+
+bool tg_exchange_repeat_misdirected(struct tg_exchange *exchange)
+{
+    if (!may_repeat_on_fresh_connection(exchange, TG_REASON_MISDIRECTED))
+        return false;
+    log_failure(exchange, TG_REASON_MISDIRECTED, NULL, true);
+    let_failed_side_go(exchange, TG_REASON_MISDIRECTED);
+    if (tg_exchange_rewind_request(exchange))
+        repeat_on_fresh_connection(exchange);
+    else
+        answer_for_failed_attempts(exchange, TG_REASON_OVERLOAD, "out of memory for the request's body");
+    return true;
 }
 
 void tg_exchange_from_upstream_informational(struct tg_exchange *exchange, const struct tg_response_head *head)

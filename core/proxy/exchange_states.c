@@ -65,7 +65,7 @@ static bool state_upstream_request(struct tg_exchange *exchange)
         tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
         exchange->state = TG_EXCHANGE_RESPONSE;
         return true;
-    case TG_PHASE_DONE: tg_exchange_connect(exchange, false); return true;
+    case TG_PHASE_DONE: tg_exchange_connect(exchange, exchange->fresh_wanted); return true;
     default: tg_exchange_fail(exchange, 500, "script", "upstream_request phase"); return true;
     }
 }
@@ -89,7 +89,8 @@ static bool state_connecting(struct tg_exchange *exchange)
 static bool state_awaiting_head(struct tg_exchange *exchange)
 {
     if (exchange->upstream_head_ready) {
-        exchange->state = TG_EXCHANGE_UPSTREAM_RESPONSE;
+        if (exchange->response.status != 421 || !tg_exchange_repeat_misdirected(exchange))
+            exchange->state = TG_EXCHANGE_UPSTREAM_RESPONSE;
         return true;
     }
     if (exchange->upstream_failed) {

@@ -24,6 +24,8 @@ void tg_exchange_connect(struct tg_exchange *exchange, bool fresh);
 void tg_exchange_send_request(struct tg_exchange *exchange);
 /* The attempt's connection failed, or could not be made: tries again where the rules allow it, else answers. */
 void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
+/* A 421 over a connection that had carried others is no answer yet: true, and the request goes up once more. */
+bool tg_exchange_repeat_misdirected(struct tg_exchange *exchange);
 /* Gives up whatever the exchange has upstream. */
 void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reason);
 

@@ -19,7 +19,7 @@ static const struct meaning meanings[] = {
     [TG_REASON_SCRIPT] = { "script", "script", 500 },
     [TG_REASON_UNPROCESSED] = { "unprocessed", "upstream_failed", 503 },
     [TG_REASON_CANCELLED] = { "cancelled", "upstream_failed", 502 },
-    [TG_REASON_CALM] = { "overload", "upstream_failed", 502 },
+    [TG_REASON_CALM] = { "enhance_your_calm", "upstream_failed", 502 },
     [TG_REASON_UNTRUSTED] = { "untrusted", "upstream_failed", 502 },
     [TG_REASON_MISDIRECTED] = { "misdirected", "upstream_failed", 502 },
 };

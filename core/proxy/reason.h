@@ -4,7 +4,7 @@
 
 #include "proxy/side.h"
 
-/* "refused", "timeout", "reset", "cut", "invalid", ...; "" for TG_REASON_NONE. */
+/* "refused", "timeout", "reset", "cut", "invalid", "unprocessed", "untrusted", ...; "" for TG_REASON_NONE. */
 const char *tg_reason_name(enum tg_reason reason);
 /* The status that answers, or is logged for, a request that ended so: 502, 503, 504, 500, 413, or 499 where the client
  * left. 0 for TG_REASON_NONE. A response that upstream made too large is TG_REASON_INVALID: 502. */
