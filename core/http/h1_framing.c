@@ -1,5 +1,6 @@
 /* Content-Length and Transfer-Encoding: whoever reads these otherwise than the next hop lets one message become two. */
 #include "http/h1_lines.h"
+#include "http/message.h"
 
 enum { LENGTH_DIGITS = 19 };
 
@@ -42,5 +43,21 @@ bool tg_h1_only_chunked(const struct tg_fields *fields, struct tg_problem *probl
         return tg_problem_refuse(problem, 400, "a Transfer-Encoding whose one final coding isn't chunked");
     if (codings.others)
         return tg_problem_refuse(problem, 501, "a transfer coding beside chunked");
+    return true;
+}
+
+bool tg_h1_take_expectation(struct tg_request_head *head, struct tg_problem *problem)
+{
+    struct tg_slice none = { 0 };
+    const struct tg_field *line = tg_fields_find(&head->fields, TG_FIELD_EXPECT, none);
+    if (!line)
+        return true;
+    if (tg_fields_find_next(&head->fields, line) ||
+        !tg_slice_equal_ignoring_case(line->value, TG_SLICE("100-continue")))
+        return tg_problem_refuse(problem, 417, "an Expect that isn't one 100-continue");
+    bool body = head->framing == TG_FRAMING_CHUNKED || head->content_length > 0;
+    head->expect_continue = body && head->version != TG_HTTP_1_0;
+    if (!head->expect_continue)
+        tg_fields_remove(&head->fields, TG_FIELD_EXPECT, none);
     return true;
 }

@@ -33,6 +33,12 @@ bool tg_h1_content_length(const struct tg_fields *fields, uint64_t *length, stru
 /* Is Transfer-Encoding, which must be there, "chunked" and nothing else? */
 bool tg_h1_only_chunked(const struct tg_fields *fields, struct tg_problem *problem) __attribute__((warn_unused_result));
 
+/* What Expect asks for (RFC 9110 10.1.1), once framing is known. Without a body, and in HTTP/1.0, there is nothing to
+ * wait for and the field is dropped. */
+struct tg_request_head;
+bool tg_h1_take_expectation(struct tg_request_head *head, struct tg_problem *problem)
+    __attribute__((warn_unused_result));
+
 /* May a trailer field be passed on (RFC 9110 6.5.1)? */
 bool tg_h1_trailer_allowed(const struct tg_field *field);
 

@@ -98,22 +98,6 @@ static bool decide_framing(struct tg_request_head *out, struct tg_problem *probl
     return tg_h1_content_length(&out->fields, &out->content_length, problem);
 }
 
-/* RFC 9110 10.1.1. Without a body, and in HTTP/1.0, there is nothing to wait for and the field is dropped. */
-static bool decide_expectation(struct tg_request_head *out, struct tg_problem *problem)
-{
-    struct tg_slice none = { 0 };
-    const struct tg_field *line = tg_fields_find(&out->fields, TG_FIELD_EXPECT, none);
-    if (!line)
-        return true;
-    if (tg_fields_find_next(&out->fields, line) || !tg_slice_equal_ignoring_case(line->value, TG_SLICE("100-continue")))
-        return tg_problem_refuse(problem, 417, "an Expect that isn't one 100-continue");
-    bool body = out->framing == TG_FRAMING_CHUNKED || out->content_length > 0;
-    out->expect_continue = body && out->version == TG_HTTP_1_1;
-    if (!out->expect_continue)
-        tg_fields_remove(&out->fields, TG_FIELD_EXPECT, none);
-    return true;
-}
-
 static bool decide_connection(struct tg_request_head *out, struct tg_problem *problem)
 {
     struct tg_h1_hop hop;
@@ -137,5 +121,5 @@ bool tg_h1_parse_request(struct tg_slice head, const struct tg_http_limits *limi
     tg_fields_init(&out->fields, arena);
     return parse_request_line(&rest, limits, arena, out, problem) &&
            tg_h1_parse_lines(rest, limits, &out->fields, problem) && reconcile_authority(arena, out, problem) &&
-           decide_framing(out, problem) && decide_expectation(out, problem) && decide_connection(out, problem);
+           decide_framing(out, problem) && tg_h1_take_expectation(out, problem) && decide_connection(out, problem);
 }

@@ -35,10 +35,10 @@ struct tg_h2_stream {
     bool reading;                 /* what is received is given back at once */
     bool received_end;
     bool has_body;   /* a head without END_STREAM is submitted: DATA is taken by ops->take */
+    bool head_sent;  /* and gone out */
     bool end_queued; /* END_STREAM is submitted or on its way */
     bool end_sent;   /* END_STREAM has gone out */
     bool reset_queued;
-    bool waits_for_window; /* there is something to take, and the peer's window is used up */
 };
 
 struct tg_h2_session_ops {
@@ -81,6 +81,7 @@ struct tg_h2_session_settings {
     uint32_t window;            /* of a stream, toward us */
     uint32_t connection_window; /* of the connection, toward us */
     uint32_t continuations;     /* frames of a header section */
+    uint32_t header_list;       /* bytes of a header section, each line charged 32; announced */
     bool extended_connect;      /* servers: announce RFC 8441 */
 };
 
@@ -96,6 +97,7 @@ struct tg_h2_session {
     bool greeted;          /* the peer's first SETTINGS have come */
     bool feeding, pumping; /* inside the codec */
     bool freed;            /* tg_h2_session_free was called inside the codec */
+    bool terminated;       /* a GOAWAY with an error has gone out: the last word */
     bool over_told;
     const char *fault; /* NULL: none; no frame is read any more */
     struct tg_task pump_task;
@@ -148,6 +150,8 @@ bool tg_h2_stream_respond(struct tg_h2_stream *stream, const struct tg_h2_lines 
 /* ops->take has something to give, or the end of it: DATA, trailers and END_STREAM leave as the peer's windows allow. A
  * end that comes when nothing is left to send doesn't wait for a window. Harmless when there is nothing. */
 void tg_h2_stream_body_ready(struct tg_h2_stream *stream);
+/* The peer's windows are used up: what there is to send waits for the peer. */
+bool tg_h2_stream_blocked(const struct tg_h2_stream *stream);
 /* Whether what is received goes on being given back to the peer's windows: stopped, it may send what its windows hold;
  * started, what was held back is given. */
 void tg_h2_stream_read(struct tg_h2_stream *stream, bool reading);
