@@ -45,6 +45,10 @@ struct tg_stream_ops {
  * memory or descriptor. */
 struct tg_stream *tg_stream_connect(struct tg_loop *loop, const struct tg_address *address,
                                     const struct tg_address *source, const struct tg_stream_ops *ops, void *owner);
+/* Whether the peer has answered the connect, though a handshake may still be under way. */
+bool tg_stream_reached(const struct tg_stream *stream);
+/* A peer that confirms none of what was sent for so many seconds is gone (RFC 5482). Harmless on a Unix socket. */
+void tg_stream_limit_silence(struct tg_stream *stream, double seconds);
 void tg_stream_set_owner(struct tg_stream *stream, const struct tg_stream_ops *ops, void *owner);
 void *tg_stream_owner(const struct tg_stream *stream);
 /* The one call that does call back: an owner that has read the beginning and then gave the stream to another passes on

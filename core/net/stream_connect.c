@@ -95,3 +95,15 @@ struct tg_stream *tg_stream_connect(struct tg_loop *loop, const struct tg_addres
     }
     return stream;
 }
+
+bool tg_stream_reached(const struct tg_stream *stream)
+{
+    return !stream->connecting;
+}
+
+void tg_stream_limit_silence(struct tg_stream *stream, double seconds)
+{
+    unsigned milliseconds = (unsigned)(seconds * 1000);
+    if (!tg_address_is_unix(&stream->peer))
+        setsockopt(stream->watch.descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
+}

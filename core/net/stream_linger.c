@@ -80,6 +80,8 @@ void tg_stream_linger(struct tg_stream *stream)
         return;
     }
     tg_stream_set_owner(stream, &linger_ops, NULL);
+    if (stream->tls)
+        stream->tls->sessions = NULL; /* whose owner may go first */
     stream->discarded = 0;
     stream->lingering = true;
     tg_deadline_init(&stream->linger_deadline, stream->loop, out_of_time);

@@ -102,6 +102,8 @@ void tg_stream_decide_hello(struct tg_stream *stream, const struct tg_hello_choi
 bool tg_stream_start_tls_client(struct tg_stream *stream, struct tg_tls_client *client,
                                 struct tg_tls_sessions *sessions, struct tg_slice name)
     __attribute__((warn_unused_result));
+/* Right after that: only HTTP/1.1 is offered, where the settings would offer both. false: no memory. */
+bool tg_stream_offer_h1_only(struct tg_stream *stream) __attribute__((warn_unused_result));
 /* NULL: not under TLS, or the handshake isn't done. Borrowed from the stream. */
 struct tg_tls_facts *tg_stream_tls_facts(const struct tg_stream *stream);
 /* Why it failed, for the error log: "certificate has expired", "no shared cipher", ...; static text; NULL: unknown. */

@@ -158,3 +158,9 @@ bool tg_stream_start_tls_client(struct tg_stream *stream, struct tg_tls_client *
     }
     return begin(stream, tls);
 }
+
+bool tg_stream_offer_h1_only(struct tg_stream *stream)
+{
+    static const unsigned char h1[] = "\x08http/1.1";
+    return SSL_set_alpn_protos(stream->tls->ssl, h1, sizeof(h1) - 1) == 0;
+}

@@ -19,7 +19,7 @@ struct tg_dialer {
 
 struct tg_dial_limits {
     double connect; /* seconds until the peer has answered the connect */
-    double tls;     /* and for the handshake after that */
+    double tls;     /* and that the handshake may last after those */
 };
 
 struct tg_dial {
@@ -30,7 +30,9 @@ struct tg_dial {
     struct tg_peer *peer; /* counted; in its `active` as long as the dial lasts */
     struct tg_stream *stream;
     struct tg_deadline deadline;
-    bool h1_only; /* h2 isn't offered to a peer that might take it */
+    struct tg_dial_limits limits;
+    bool shaking_hands; /* past the limit of the connect */
+    bool h1_only;       /* h2 isn't offered to a peer that might take it */
 };
 
 /* One of the calls above follows, never from inside this one. NULL: no memory or descriptor. */
