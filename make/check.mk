@@ -45,3 +45,10 @@ format:
 # ONLY=text runs the tests whose file name contains it, and no lint.
 test:
 	+@BUILD='$(BUILD)' ONLY='$(ONLY)' SUBMAKE='$(submake)' tools/test.sh
+
+# h2spec against the gateway, where Go is at hand. Not part of test: it wants the Go module proxy.
+.PHONY: conformance
+conformance:
+	@tools/packages.sh build test
+	+@$(submake) VARIANT=asan all support
+	@BUILD='$(BUILD)' TIDEGATE_BIN=$(abspath $(asan_binary)) TIDEGATE_SUPPORT=$(abspath $(BUILD)/support) t/conformance/run.sh
