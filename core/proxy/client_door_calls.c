@@ -1,8 +1,6 @@
 /* The listener's handlers: a call pins the generation under which it began. */
 #include "proxy/client_door_state.h"
 
-#pragma weak tg_stream_decide_hello
-
 static void pin(struct tg_door *door, const struct tg_listener_config *listener)
 {
     struct tg_lease *lease = door->base.worker->current;

@@ -2,10 +2,6 @@
 #include "base/log.h"
 #include "proxy/client_door_state.h"
 
-#pragma weak tg_stream_start_tls_server
-#pragma weak tg_stream_tls_facts
-#pragma weak tg_stream_problem
-
 void tg_door_start_tls(struct tg_door *door, const struct tg_listener_config *listener, struct tg_buffer first)
 {
     bool asks = listener->client_hello.count > 0 && door->base.worker->hooks;
