@@ -21,6 +21,7 @@ enum {
     LONGEST_LIFE = 7 * 86400, /* RFC 8446 4.6.1 */
     ENTRIES = 10000,
     EXTRA_CAS = 1000, /* that a listener may have */
+    LISTED = 20,      /* names in a message */
 };
 
 /* What is being built, and from what. */
@@ -309,21 +310,39 @@ static bool add_entries(struct builder *builder)
     return true;
 }
 
+static bool add_ca(struct builder *builder, const struct tg_tls_file *file, int32_t *index)
+{
+    struct tg_tls_server *server = builder->server;
+    *index = tg_tls_server_find_client_ca(server, file->path);
+    if (*index >= 0)
+        return true;
+    struct tg_tls_extra_ca *ca = &server->extra_cas[server->extra_ca_count];
+    *index = (int32_t)server->extra_ca_count++;
+    if (!tg_tls_authorities_load(server->library, file, true, &ca->authorities, builder->why) ||
+        !bind_sessions(builder, TG_CLIENT_AUTH_REQUIRE, &ca->authorities, &ca->demand))
+        return false;
+    return keep_text(file->path, &ca->path) || out_of_memory(builder);
+}
+
+/* What handlers may ask a client for: the authorities of certificates, which ask of themselves perhaps less, and those
+ * that are named beside them. */
 static bool add_extra_cas(struct builder *builder)
 {
     const struct tg_tls_server_options *options = builder->options;
     struct tg_tls_server *server = builder->server;
-    server->extra_cas = calloc(options->client_ca_count + 1, sizeof(*server->extra_cas));
+    int32_t index;
+    server->extra_cas = calloc(options->count + options->client_ca_count + 1, sizeof(*server->extra_cas));
     if (!server->extra_cas)
         return out_of_memory(builder);
-    for (size_t i = 0; i < options->client_ca_count; i++) {
-        struct tg_tls_extra_ca *ca = &server->extra_cas[i];
-        server->extra_ca_count = i + 1;
-        if (!tg_tls_authorities_load(server->library, &options->client_cas[i], true, &ca->authorities, builder->why) ||
-            !bind_sessions(builder, TG_CLIENT_AUTH_REQUIRE, &ca->authorities, &ca->demand))
+    for (size_t i = 0; i < options->client_ca_count; i++)
+        if (!add_ca(builder, &options->client_cas[i], &index))
             return false;
-        if (!keep_text(options->client_cas[i].path, &ca->path))
-            return out_of_memory(builder);
+    for (size_t i = 0; i < options->count; i++) {
+        struct tg_tls_entry *entry = &server->entries[i];
+        entry->client_ca = -1;
+        const struct tg_tls_file *file = &options->certificates[i].client_ca;
+        if (tg_tls_file_given(file) && !add_ca(builder, file, &entry->client_ca))
+            return false;
     }
     return true;
 }
@@ -440,6 +459,46 @@ int32_t tg_tls_server_find_client_ca(const struct tg_tls_server *server, struct 
         if (tg_slice_equal(server->extra_cas[i].path, path))
             return (int32_t)i;
     return -1;
+}
+
+int32_t tg_tls_server_client_ca_of(const struct tg_tls_server *server, int32_t certificate, struct tg_slice sni)
+{
+    int32_t served = certificate >= 0 ? certificate : tg_tls_names_find(&server->names, sni);
+    return server->entries[served < 0 ? 0 : served].client_ca;
+}
+
+static void list(struct tg_text *text, struct tg_slice name)
+{
+    if (text->length > 0)
+        tg_text_append(text, TG_SLICE(", "));
+    tg_text_append_json(text, name);
+}
+
+static bool list_first(struct tg_slice name, void *context)
+{
+    list(context, name);
+    return false;
+}
+
+void tg_tls_server_list_certificates(const struct tg_tls_server *server, struct tg_text *text)
+{
+    for (size_t i = 0; i < server->count && i < LISTED; i++) {
+        const struct tg_tls_entry *entry = &server->entries[i];
+        if (entry->name.length > 0)
+            list(text, entry->name);
+        else
+            (void)tg_tls_names_each(entry->certificates[0], list_first, text);
+    }
+    if (server->count > LISTED)
+        tg_text_append(text, TG_SLICE(", ..."));
+}
+
+void tg_tls_server_list_client_cas(const struct tg_tls_server *server, struct tg_text *text)
+{
+    for (size_t i = 0; i < server->extra_ca_count && i < LISTED; i++)
+        list(text, server->extra_cas[i].path);
+    if (server->extra_ca_count > LISTED)
+        tg_text_append(text, TG_SLICE(", ..."));
 }
 
 uint32_t tg_tls_server_policy_of(const struct tg_tls_server *server, struct tg_slice host)

@@ -3,6 +3,7 @@
 #ifndef TG_NET_TLS_SERVER_H
 #define TG_NET_TLS_SERVER_H
 
+#include "base/text.h"
 #include "net/tls.h"
 #include "net/tls_library.h"
 #include "net/tls_tickets.h"
@@ -54,6 +55,11 @@ bool tg_tls_server_warning(const struct tg_tls_server *server, size_t index, str
 /* Indices for struct tg_hello_choice; -1: none. */
 int32_t tg_tls_server_find_certificate(const struct tg_tls_server *server, struct tg_slice name);
 int32_t tg_tls_server_find_client_ca(const struct tg_tls_server *server, struct tg_slice path);
+/* The CA of this certificate, whatever it asks for of itself; certificate -1: of the one that `sni` gets. */
+int32_t tg_tls_server_client_ca_of(const struct tg_tls_server *server, int32_t certificate, struct tg_slice sni);
+/* For messages: appends what may be named, in quotes, with commas between. */
+void tg_tls_server_list_certificates(const struct tg_tls_server *server, struct tg_text *text);
+void tg_tls_server_list_client_cas(const struct tg_tls_server *server, struct tg_text *text);
 /* The policy under which a client that asks for `host` is served: equal numbers, equal demands on the client's
  * certificate. Exact name, then wildcard, then the default [T04]. */
 uint32_t tg_tls_server_policy_of(const struct tg_tls_server *server, struct tg_slice host);
