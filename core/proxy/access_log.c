@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "proxy/grpc_call.h"
 #include "proxy/peer.h"
 #include "proxy/reason.h"
 
@@ -123,6 +124,9 @@ static struct tg_slice from_text(enum tg_response_from from)
 static void put_response(struct tg_text *line, const struct tg_exchange *exchange)
 {
     put_number(line, MEMBER("status"), exchange->logged_status);
+    int grpc_status = exchange->grpc ? tg_grpc_call_status(exchange) : -1;
+    if (grpc_status >= 0)
+        put_number(line, MEMBER("grpc_status"), (uint64_t)grpc_status);
     put_word(line, MEMBER("from"), from_text(exchange->from));
     put_number(line, MEMBER("bytes_in"), exchange->bytes_in);
     put_number(line, MEMBER("bytes_out"), exchange->bytes_out);

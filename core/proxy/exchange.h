@@ -34,8 +34,9 @@ enum tg_response_from { TG_FROM_NOBODY, TG_FROM_UPSTREAM, TG_FROM_SCRIPT, TG_FRO
 struct tg_exchange_error {
     int status;       /* 0: none */
     const char *code; /* "no_route", "no_upstream", "upstream_failed", "timeout", "script", "too_large", "bad_request",
-                         "overload" */
-    const char *detail; /* for logs; may be NULL */
+                         "misdirected", "overload" */
+    const char *detail;    /* for logs; may be NULL */
+    enum tg_reason reason; /* how a request ended that upstream had got, or a limit of ours; NONE: the status says it */
 };
 
 /* Monotonic times; 0 until known. */
@@ -50,6 +51,8 @@ struct tg_pending_field {
     struct tg_slice name, value;
     bool add; /* else replaces */
 };
+
+struct tg_grpc_call; /* proxy/grpc_call.h */
 
 struct tg_exchange {
     struct tg_worker *worker;
@@ -71,6 +74,7 @@ struct tg_exchange {
     bool host_changed; /* req.host was assigned: overrides route->host_header */
     bool rewritten;    /* req.path was assigned by a handler: route->rewrite doesn't apply */
     uint8_t reroutes;
+    struct tg_grpc_call *grpc; /* NULL: the request isn't gRPC */
 
     /* The response. */
     struct tg_response_head response;

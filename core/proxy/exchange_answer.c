@@ -1,6 +1,8 @@
 /* Answers: by a route itself, by the gateway for an error, and the moment at which a response head is committed. */
 #include "proxy/error_page.h"
 #include "proxy/exchange_steps.h"
+#include "proxy/grpc_call.h"
+#include "proxy/reason.h"
 
 void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
 {
@@ -15,16 +17,27 @@ void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum t
     exchange->response_pipe.passed = 0;
 }
 
-void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail)
+static void fail(struct tg_exchange *exchange, struct tg_exchange_error error)
 {
-    exchange->error = (struct tg_exchange_error){ status, code, detail };
+    exchange->error = error;
     if (exchange->head_sent) {
-        tg_exchange_break_off(exchange, TG_REASON_INVALID);
+        if (!exchange->grpc || !tg_grpc_call_end(exchange, &error, TG_REASON_INVALID))
+            tg_exchange_break_off(exchange, TG_REASON_INVALID);
         return;
     }
     tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
-    tg_exchange_reset_response(exchange, status, TG_FROM_GATEWAY);
+    tg_exchange_reset_response(exchange, error.status, TG_FROM_GATEWAY);
     exchange->state = TG_EXCHANGE_ERROR;
+}
+
+void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail)
+{
+    fail(exchange, (struct tg_exchange_error){ status, code, detail, TG_REASON_NONE });
+}
+
+void tg_exchange_fail_for(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
+{
+    fail(exchange, (struct tg_exchange_error){ tg_reason_status(reason), tg_reason_code(reason), detail, reason });
 }
 
 static bool answer_with_fields(struct tg_exchange *exchange, const struct tg_route *route)
@@ -83,6 +96,8 @@ bool tg_exchange_answer_by_route(struct tg_exchange *exchange)
 
 bool tg_exchange_make_error_page(struct tg_exchange *exchange)
 {
+    if (exchange->grpc)
+        return tg_grpc_call_make_answer(exchange);
     tg_exchange_reset_response(exchange, exchange->error.status, TG_FROM_GATEWAY);
     return tg_error_page_make(exchange);
 }
@@ -92,7 +107,8 @@ static bool load_answer_body(struct tg_exchange *exchange)
 {
     struct tg_response_head *head = &exchange->response;
     head->content_length = tg_buffer_queue_length(&exchange->answer_body);
-    head->has_content_length = head->status != 204 && head->status != 304;
+    bool trailers_only = exchange->grpc && head->content_length == 0 && tg_grpc_has_status(&head->fields);
+    head->has_content_length = head->status != 204 && head->status != 304 && !trailers_only;
     head->framing = TG_FRAMING_LENGTH;
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_pipe.failed = false;
@@ -143,6 +159,10 @@ void tg_exchange_send_response_head(struct tg_exchange *exchange)
         tg_buffer_queue_clear(&pipe->waiting);
     bool whole = pipe->ended && tg_buffer_queue_length(&pipe->waiting) == 0 && !exchange->has_response_trailers;
     bool end = !tunnel && (bodyless || whole);
+    if (exchange->grpc && !tg_grpc_call_complete_head(exchange, end)) {
+        tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
+        return;
+    }
     commit(exchange);
     exchange->state = TG_EXCHANGE_STREAMING;
     exchange->response_taken = end;

@@ -13,6 +13,7 @@
 #include "proxy/balance.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/forwarding.h"
+#include "proxy/grpc_call.h"
 #include "proxy/reason.h"
 
 static uint32_t attempts_allowed(const struct tg_exchange *exchange)
@@ -96,10 +97,13 @@ void tg_exchange_send_request(struct tg_exchange *exchange)
                !exchange->has_request_trailers;
     exchange->request_sent = true;
     exchange->request_taken = end && !tg_request_has_body(&exchange->request);
+    if (exchange->grpc && !tg_grpc_call_refresh_timeout(exchange)) {
+        tg_exchange_fail_for(exchange, TG_REASON_OVERLOAD, "out of memory for grpc-timeout");
+        return;
+    }
     side->ops->send_head(side, &exchange->outgoing, exchange->route->raw_path, exchange->request_taken);
     if (exchange->request_taken || exchange->request.expect_continue)
-        tg_exchange_wait_for_upstream(
-            exchange, tg_exchange_timeout(exchange->route->timeouts.first_byte, exchange->group->timeouts.first_byte));
+        tg_exchange_wait_for_upstream(exchange, tg_exchange_first_byte_limit(exchange));
     if (!exchange->request_taken && !exchange->body_wanted && exchange->client_side) {
         exchange->body_wanted = true;
         exchange->client_side->ops->want_body(exchange->client_side, false);
@@ -170,8 +174,12 @@ static bool choose_next(struct tg_exchange *exchange, enum tg_reason reason)
 static void answer_for_failed_attempts(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
     tg_exchange_forget_replay(exchange);
-    tg_exchange_fail(exchange, tg_reason_status(reason), tg_reason_code(reason),
-                     detail ? detail : tg_reason_name(reason));
+    if (!detail)
+        detail = tg_reason_name(reason);
+    if (exchange->request_sent)
+        tg_exchange_fail_for(exchange, reason, detail);
+    else
+        tg_exchange_fail(exchange, tg_reason_status(reason), tg_reason_code(reason), detail);
 }
 
 static void log_failure(const struct tg_exchange *exchange, enum tg_reason reason, const char *detail, bool repeats)
@@ -234,8 +242,9 @@ void tg_exchange_from_upstream_head(struct tg_exchange *exchange, const struct t
     exchange->from = TG_FROM_UPSTREAM;
     exchange->upstream_head_ready = true;
     exchange->times.first_byte = tg_loop_now(exchange->worker->loop);
-    tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(exchange->route->timeouts.between_bytes,
-                                                                exchange->group->timeouts.between_bytes));
+    if (exchange->grpc)
+        exchange->grpc->messages = (struct tg_grpc_messages){ 0 };
+    tg_exchange_wait_for_upstream(exchange, tg_exchange_between_bytes_limit(exchange));
     tg_exchange_wake(exchange);
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "proxy/exchange_steps.h"
+#include "proxy/grpc_call.h"
 
 static bool above_high_mark(const struct tg_body_pipe *pipe)
 {
@@ -37,6 +38,8 @@ void tg_exchange_from_client_trailers(struct tg_exchange *exchange, const struct
 {
     exchange->request_trailers = *trailers;
     exchange->has_request_trailers = true;
+    if (exchange->grpc)
+        tg_grpc_call_take_trailers(exchange);
 }
 
 void tg_exchange_from_client_end(struct tg_exchange *exchange)
@@ -91,14 +94,29 @@ double tg_exchange_timeout(double route, double group)
     return route < INFINITY ? route : group;
 }
 
+/* With a deadline of the client's, that is the limit, unless the route has a word of its own. */
+double tg_exchange_first_byte_limit(const struct tg_exchange *exchange)
+{
+    double own = exchange->route->timeouts.first_byte;
+    if (exchange->grpc && exchange->grpc->timeout < INFINITY)
+        return own;
+    return tg_exchange_timeout(own, exchange->group->timeouts.first_byte);
+}
+
+/* A gRPC stream may have nothing to say for minutes, as a tunnel may; that the peers live is for pings to tell. */
+double tg_exchange_between_bytes_limit(const struct tg_exchange *exchange)
+{
+    const struct tg_timeouts *route = &exchange->route->timeouts;
+    return tg_exchange_timeout(route->between_bytes,
+                               exchange->grpc ? route->tunnel_idle : exchange->group->timeouts.between_bytes);
+}
+
 /* Silence is counted from the last byte. Setting a later time costs nothing: the timer looks when it fires. */
 static void upstream_spoke(struct tg_exchange *exchange)
 {
-    const struct tg_timeouts *route = &exchange->route->timeouts, *group = &exchange->group->timeouts;
-    double seconds = exchange->state == TG_EXCHANGE_TUNNEL
-                         ? route->tunnel_idle
-                         : tg_exchange_timeout(route->between_bytes, group->between_bytes);
-    tg_exchange_wait_for_upstream(exchange, seconds);
+    bool tunnel = exchange->state == TG_EXCHANGE_TUNNEL;
+    tg_exchange_wait_for_upstream(exchange, tunnel ? exchange->route->timeouts.tunnel_idle
+                                                   : tg_exchange_between_bytes_limit(exchange));
 }
 
 /* Nothing of the body has come, since the client waits for upstream's word. */
@@ -115,7 +133,7 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
         return;
     const struct tg_timeouts *route = &exchange->route->timeouts, *group = &exchange->group->timeouts;
     if (exchange->request_taken)
-        tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->first_byte, group->first_byte));
+        tg_exchange_wait_for_upstream(exchange, tg_exchange_first_byte_limit(exchange));
     else if (continue_is_awaited(exchange))
         return;
     else if (tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0)
@@ -141,6 +159,10 @@ void tg_exchange_from_upstream_trailers(struct tg_exchange *exchange, const stru
 
 void tg_exchange_from_upstream_end(struct tg_exchange *exchange)
 {
+    if (exchange->grpc && !tg_grpc_call_response_ended(exchange)) {
+        tg_exchange_from_upstream_failed(exchange, TG_REASON_OVERLOAD, "out of memory for grpc-status");
+        return;
+    }
     exchange->upstream_ended = true;
     if (exchange->state != TG_EXCHANGE_TUNNEL)
         exchange->wait_until = INFINITY;

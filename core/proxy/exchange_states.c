@@ -2,7 +2,7 @@
 
 #include "base/random.h"
 #include "proxy/exchange_steps.h"
-#include "proxy/reason.h"
+#include "proxy/grpc_call.h"
 
 /* Each state has one function, in the order of the life of a request. It answers whether the exchange moved on, so that
  * the next function should run now; false means that it waits for something to happen. */
@@ -81,8 +81,8 @@ static bool state_connecting(struct tg_exchange *exchange)
     }
     if (!exchange->connected)
         return false;
-    tg_exchange_send_request(exchange);
     exchange->state = TG_EXCHANGE_AWAITING_HEAD;
+    tg_exchange_send_request(exchange);
     return true;
 }
 
@@ -144,14 +144,24 @@ static bool state_response(struct tg_exchange *exchange)
     }
     if (exchange->from == TG_FROM_UPSTREAM && exchange->upstream_failed) {
         /* It broke off before anything was committed: an error can still be told as one. */
-        enum tg_reason reason = exchange->upstream_failed;
-        tg_exchange_fail(exchange, tg_reason_status(reason), tg_reason_code(reason), exchange->upstream_detail);
+        tg_exchange_fail_for(exchange, exchange->upstream_failed, exchange->upstream_detail);
     } else if (tg_exchange_apply_pending_fields(exchange)) {
         tg_exchange_send_response_head(exchange);
     } else {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
     }
     return true;
+}
+
+/* What came before the failure was passed on first, then the client is cut off [R04, R08]. */
+static void response_failed(struct tg_exchange *exchange)
+{
+    enum tg_reason reason = exchange->upstream_failed;
+    struct tg_exchange_error error = { 502, "upstream_failed", exchange->upstream_detail, reason };
+    if (exchange->grpc && tg_grpc_call_end(exchange, &error, reason))
+        return;
+    exchange->error = error;
+    tg_exchange_break_off(exchange, reason);
 }
 
 /* Bodies flow; the end is noticed by the takers of the pipes. */
@@ -163,10 +173,8 @@ static bool state_streaming(struct tg_exchange *exchange)
         tg_exchange_finish(exchange);
         return true;
     }
-    /* What came before the failure is passed on first, then the client is cut off [R04, R08]. */
     if (exchange->upstream_failed && tg_buffer_queue_length(&exchange->response_pipe.waiting) == 0) {
-        exchange->error = (struct tg_exchange_error){ 502, "upstream_failed", exchange->upstream_detail };
-        tg_exchange_break_off(exchange, exchange->upstream_failed);
+        response_failed(exchange);
         return true;
     }
     return false;
@@ -207,6 +215,16 @@ static bool (*const states[])(struct tg_exchange *exchange) = {
     [TG_EXCHANGE_LOG] = state_log,
 };
 
+static const char *code_of(const struct tg_problem *problem)
+{
+    switch (problem->status) {
+    case 408: return "timeout";
+    case 413: return "too_large";
+    case 421: return "misdirected";
+    default: return problem->status < 500 ? "bad_request" : "overload";
+    }
+}
+
 /* What may happen in any state before the end: the client goes away, or its body turns out to be wrong. */
 static void heed_client(struct tg_exchange *exchange)
 {
@@ -224,9 +242,8 @@ static void heed_client(struct tg_exchange *exchange)
     bool answer_is_ours = exchange->error.status || (exchange->head_sent && exchange->from != TG_FROM_UPSTREAM);
     if (answer_is_ours) /* which doesn't depend on the body */
         return;
-    const char *code = problem.status == 413 ? "too_large" : problem.status == 408 ? "timeout" : "bad_request";
     tg_exchange_cancel_phase(exchange);
-    tg_exchange_fail(exchange, problem.status, code, problem.reason);
+    tg_exchange_fail(exchange, problem.status, code_of(&problem), problem.reason);
 }
 
 static void heed_time(struct tg_exchange *exchange)
@@ -236,14 +253,16 @@ static void heed_time(struct tg_exchange *exchange)
         return;
     exchange->total_over = exchange->wait_over = false;
     exchange->total_at = exchange->wait_until = INFINITY;
+    const char *detail = total ? "the total time of the request is over" : "upstream was silent for too long";
+    struct tg_exchange_error error = { 504, "timeout", detail, TG_REASON_TIMEOUT };
     if (exchange->head_sent) {
-        tg_exchange_break_off(exchange, TG_REASON_TIMEOUT);
+        if (!exchange->grpc || !tg_grpc_call_end(exchange, &error, TG_REASON_TIMEOUT))
+            tg_exchange_break_off(exchange, TG_REASON_TIMEOUT);
         return;
     }
     tg_exchange_cancel_phase(exchange);
     tg_exchange_drop_upstream(exchange, TG_REASON_TIMEOUT);
-    tg_exchange_fail(exchange, 504, "timeout",
-                     total ? "the total time of the request is over" : "upstream was silent for too long");
+    tg_exchange_fail_for(exchange, TG_REASON_TIMEOUT, detail);
 }
 
 static void exchange_step(struct tg_task *task)
@@ -324,10 +343,17 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
     exchange->request_pipe.ended = exchange->client_request_ended = !tg_request_has_body(head);
     tg_exchange_match_route(exchange);
     double total = total_of(exchange);
+    if (head->method == TG_METHOD_POST) {
+        tg_grpc_call_begin(exchange);
+        total = exchange->grpc ? fmin(total, exchange->grpc->timeout) : total;
+        exchange->total_over = total <= 0; /* "0S" */
+    }
     if (total < INFINITY)
         tg_exchange_set_time_left(exchange, total);
     if (head->framing == TG_FRAMING_LENGTH && head->content_length > exchange->route->body_limit)
         exchange->client_problem = (struct tg_problem){ 413, "the declared body is larger than the limit" };
+    if (exchange->tls && !tg_tls_facts_allow_host(exchange->tls, head->authority.host))
+        exchange->client_problem = (struct tg_problem){ 421, "a host that this TLS connection isn't for" };
     tg_exchange_wake(exchange);
     return exchange;
 }
@@ -344,8 +370,10 @@ struct tg_exchange *tg_exchange_start_rejected(struct tg_worker *worker, struct 
     exchange->request_pipe.ended = exchange->client_request_ended = true;
     exchange->phases_failed = (1u << TG_PHASES) - 1; /* no handler sees a request that isn't one */
     exchange->error = (struct tg_exchange_error){ problem->status, problem->status == 408 ? "timeout" : "bad_request",
-                                                  problem->reason };
+                                                  problem->reason, TG_REASON_NONE };
     exchange->state = TG_EXCHANGE_ERROR;
+    tg_grpc_call_begin(exchange);
+    exchange->client_problem = (struct tg_problem){ 0 }; /* what is wrong with it was said already */
     tg_counters_add(tg_loop_counters(worker->loop), TG_COUNTER_REQUESTS_REJECTED, 1);
     tg_exchange_wake(exchange);
     return exchange;

@@ -21,6 +21,7 @@ void tg_exchange_match_route(struct tg_exchange *exchange);
 bool tg_exchange_begin_attempt(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Asks the connector for a connection to the chosen peer. */
 void tg_exchange_connect(struct tg_exchange *exchange, bool fresh);
+/* In state AWAITING_HEAD already: may fail. */
 void tg_exchange_send_request(struct tg_exchange *exchange);
 /* The attempt's connection failed, or could not be made: tries again where the rules allow it, else answers. */
 void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
@@ -40,15 +41,20 @@ bool tg_exchange_rewind_request(struct tg_exchange *exchange) __attribute__((war
 void tg_exchange_forget_replay(struct tg_exchange *exchange);
 /* The exchange waits for upstream for so long from now; the client connection's timer sees to it. */
 void tg_exchange_wait_for_upstream(struct tg_exchange *exchange, double seconds);
+/* How long the response's head may take, and silence after it. */
+double tg_exchange_first_byte_limit(const struct tg_exchange *exchange);
+double tg_exchange_between_bytes_limit(const struct tg_exchange *exchange);
 /* The route's value where it has one, else the group's. */
 double tg_exchange_timeout(double route, double group);
 
 /* exchange_answer.c */
 /* The gateway itself must answer: through the error phase, or, where the head has gone, by breaking off. */
 void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code, const char *detail);
+/* Likewise, with the status and code of the reason. */
+void tg_exchange_fail_for(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
 /* What the route answers by itself; false where it has a destination. */
 bool tg_exchange_answer_by_route(struct tg_exchange *exchange);
-/* The plain page for exchange->error. */
+/* The plain page for exchange->error, or what gRPC has instead. */
 bool tg_exchange_make_error_page(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Starts a fresh response of this origin, dropping what there was of another. */
 void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from);

@@ -1,5 +1,6 @@
 #include "proxy/forwarding.h"
 
+#include "proxy/grpc_call.h"
 #include "proxy/peer.h"
 
 /* How an upstream is called in a Host line: its address as declared; a Unix socket has no name of its own. */
@@ -59,5 +60,6 @@ bool tg_forwarding_prepare(struct tg_exchange *exchange, const char **problem)
     return tg_fields_copy(&out->fields, &exchange->request.fields, &exchange->arena) &&
            tg_forward_set(&out->fields, &exchange->request, &exchange->peer_ip, &exchange->client,
                           exchange->listener_port) &&
-           set_host(exchange, problem) && set_target(exchange, problem);
+           (!exchange->grpc || tg_grpc_call_prepare(exchange)) && set_host(exchange, problem) &&
+           set_target(exchange, problem);
 }

@@ -210,7 +210,7 @@ static void an_answer_of_the_gateway_itself_says_why(void **state)
     exchange->attempt = 0;
     exchange->from = TG_FROM_GATEWAY;
     exchange->logged_status = 499;
-    exchange->error = (struct tg_exchange_error){ 404, "no_route", "nothing matches" };
+    exchange->error = (struct tg_exchange_error){ 404, "no_route", "nothing matches", TG_REASON_NONE };
     exchange->end_reason = TG_REASON_CLIENT_LEFT;
     json_t *line = written_line(fixture);
     assert_null(json_object_get(line, "upstream"));
