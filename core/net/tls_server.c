@@ -207,7 +207,8 @@ static bool add_pair(struct builder *builder, struct tg_tls_entry *entry, size_t
     struct tg_tls_pair pair;
     if (!tg_tls_pair_load(builder->server->library, cert, key, &pair, builder->why))
         return false;
-    entry->certificates[kind] = pair.certificate; /* the context holds it */
+    entry->certificates[kind] = pair.certificate;
+    X509_up_ref(pair.certificate);
     bool added = tg_tls_pair_use(&pair, entry->context, cert, builder->why) && check_times(builder, cert, &pair) &&
                  add_staple(builder, ocsp, &pair, &entry->staples[kind]);
     tg_tls_pair_deinit(&pair);
@@ -402,8 +403,10 @@ static void free_entry(struct tg_tls_entry *entry)
 {
     SSL_CTX_free(entry->context);
     free((char *)entry->name.at);
-    for (size_t kind = 0; kind < TG_TLS_KINDS; kind++)
+    for (size_t kind = 0; kind < TG_TLS_KINDS; kind++) {
+        X509_free(entry->certificates[kind]);
         tg_tls_staple_deinit(&entry->staples[kind]);
+    }
 }
 
 void tg_tls_server_unref(struct tg_tls_server *server)

@@ -14,6 +14,8 @@ struct tg_tls_file {
     struct tg_slice content; /* `at` NULL: not given */
 };
 
+/* OPTIONAL: a client may come without a certificate, or with one that doesn't verify: it goes on, and the facts say
+ * has_certificate, but not verified. REQUIRE: both fail the handshake. */
 enum tg_tls_client_auth { TG_CLIENT_AUTH_NONE, TG_CLIENT_AUTH_OPTIONAL, TG_CLIENT_AUTH_REQUIRE };
 
 /* One entry of a listener's `tls`. */
@@ -37,19 +39,22 @@ struct tg_tls_server_options {
     enum tg_tls_policy policy;
     bool h1_only;              /* don't offer h2 */
     bool refuse_unknown_names; /* an SNI that no certificate has gets the alert unrecognized_name, not the default */
-    double session_life;       /* seconds from the first full handshake for which it may be resumed: 86400 [T02] */
+    double session_life;       /* seconds from the first full handshake for which it may be resumed: 86400 [T02]; at
+                                  most 7 days (RFC 8446 4.6.1); 0: not at all */
     struct tg_slice listener;  /* its address: part of the session context [T01] */
     const char *key_log;       /* file that gets the secrets, for debugging; NULL: none */
 };
 
-/* NULL: `why` names the file and the reason: "tls/a.key: doesn't belong to tls/a.pem", "tls/a.pem: expired ...". */
+/* `library` and `tickets` outlive the settings; `tickets` may be NULL: no session is resumed. NULL: `why` names the
+ * file and the reason: "tls/a.key: doesn't belong to tls/a.pem". A certificate out of its time is a warning only: to
+ * refuse it would make an outage of a reload. */
 struct tg_tls_server *tg_tls_server_new(struct tg_tls_library *library, struct tg_ticket_keys *tickets,
                                         const struct tg_tls_server_options *options, char why[512]);
 struct tg_tls_server *tg_tls_server_ref(struct tg_tls_server *server);
 void tg_tls_server_unref(struct tg_tls_server *server); /* may be NULL */
 
-/* What isn't wrong but should be known, such as a certificate that ends within 14 days or a stale OCSP response; one a
- * call, `index` from 0; false when there is no more. */
+/* What isn't wrong but should be known, such as a certificate that has expired, or does within 14 days, or a stale OCSP
+ * response; one a call, `index` from 0; false when there is no more. */
 bool tg_tls_server_warning(const struct tg_tls_server *server, size_t index, struct tg_slice *warning);
 
 /* Indices for struct tg_hello_choice; -1: none. */

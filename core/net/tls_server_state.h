@@ -22,7 +22,7 @@ struct tg_tls_entry {
     struct tg_slice name; /* in `text` */
     struct tg_tls_demand demand;
     int32_t client_ca;                /* in extra_cas; -1: none */
-    X509 *certificates[TG_TLS_KINDS]; /* borrowed from the context; NULL: it has only one */
+    X509 *certificates[TG_TLS_KINDS]; /* counted; NULL: it has only one */
     struct tg_tls_staple staples[TG_TLS_KINDS];
 };
 
