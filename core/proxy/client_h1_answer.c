@@ -4,6 +4,7 @@
 #include "http/date.h"
 #include "http/h1_write.h"
 #include "proxy/client_h1_state.h"
+#include "proxy/h1_websocket.h"
 
 static struct tg_client_h1 *client_of(struct tg_client_side *side)
 {
@@ -93,6 +94,9 @@ static void send_head(struct tg_client_side *side, const struct tg_response_head
     if (head->status != 101) {
         framing.close = client->close;
         framing.keep_alive = !client->close && client->version == TG_HTTP_1_0;
+    } else if (!tg_h1_websocket_answer(&client->exchange->request, &client->exchange->response)) { /* which is `head` */
+        fail_later(client);
+        return;
     }
     client->head_sent = true;
     tg_h1_body_writer_init(&client->writer, framing.framing, framing.length);

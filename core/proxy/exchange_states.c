@@ -86,11 +86,19 @@ static bool state_connecting(struct tg_exchange *exchange)
     return true;
 }
 
+static void take_head(struct tg_exchange *exchange)
+{
+    int status = exchange->response.status;
+    if (status == 101 && !exchange->request_taken) /* what is left of the body would become part of the tunnel */
+        tg_exchange_attempt_failed(exchange, TG_REASON_INVALID, "101 before the request was whole");
+    else if (status != 421 || !tg_exchange_repeat_misdirected(exchange))
+        exchange->state = TG_EXCHANGE_UPSTREAM_RESPONSE;
+}
+
 static bool state_awaiting_head(struct tg_exchange *exchange)
 {
     if (exchange->upstream_head_ready) {
-        if (exchange->response.status != 421 || !tg_exchange_repeat_misdirected(exchange))
-            exchange->state = TG_EXCHANGE_UPSTREAM_RESPONSE;
+        take_head(exchange);
         return true;
     }
     if (exchange->upstream_failed) {

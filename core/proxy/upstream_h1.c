@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "http/h1_write.h"
+#include "proxy/h1_websocket.h"
 
 enum { UNSENT_HIGH = 256 * 1024 }; /* bytes of a request that may wait in the stream */
 
@@ -82,6 +83,10 @@ static void take_final_head(struct tg_upstream_h1 *connection, const struct tg_r
         }
         if (!connection->request_over) { /* what is left of the body would become part of the tunnel */
             fail(connection, TG_REASON_INVALID, "101 before the request was whole");
+            return;
+        }
+        if (!tg_h1_websocket_answered(&connection->exchange->outgoing, head)) {
+            fail(connection, TG_REASON_INVALID, "101 with a sec-websocket-accept that doesn't answer the key");
             return;
         }
         connection->unusable = true;
@@ -261,6 +266,10 @@ static void send_head(struct tg_upstream_side *side, const struct tg_request_hea
                                      .te_trailers = head->te_trailers };
     if (head->framing == TG_FRAMING_NONE)
         framing.write_length = expects_body(head->method);
+    if (!tg_h1_websocket_ask(&connection->exchange->outgoing)) { /* which is `head` */
+        write_failed(connection, "out of memory for the request head");
+        return;
+    }
     size_t bound = tg_h1_request_bound(head, &framing);
     char *to = tg_loop_reserve(loop, bound);
     size_t length = to ? tg_h1_write_request(head, &framing, raw_path, to, bound) : 0;

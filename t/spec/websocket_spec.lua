@@ -171,6 +171,21 @@ describe("an upgrade", function()
     end
   end)
 
+  it("that the upstream answers for another key is 502, and its connection isn't used again [U04] [U05]", function()
+    local head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    for i, accept in ipairs { "", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=\r\n" } do
+      local connection = edge:connect()
+      local raw = (head .. accept .. "\r\nearly"):gsub("[^%w]", function(byte) return ("%%%02x"):format(byte:byte()) end)
+      connection:send(handshake("/wrong/" .. i .. "?keep=1&raw=" .. raw))
+      local response = connection:read_response()
+      assert.equal(502, response.status)
+      assert.is_nil(response:header "upgrade")
+      local line = edge:wait_log(function(line) return line.path == "/wrong/" .. i end)
+      assert.equal("101 with a sec-websocket-accept that doesn't answer the key", line.detail)
+      assert.equal("x", client.request(connection, { path = "/?text=x" }).body)
+    end
+  end)
+
   it("with a wrong version or key is the upstream's to refuse [U02]", function()
     local connection = edge:connect()
     connection:send(client.format {

@@ -345,6 +345,22 @@ static void test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_t
     assert_true(f->sent_end && f->client_detached && f->upstream_detached);
 }
 
+/* [U04] [U05] */
+static void test_a_tunnel_before_the_request_is_whole_is_502(void **state)
+{
+    (void)state;
+    f->upstream_paused = true;
+    start(TG_METHOD_GET, TG_SLICE("GET"), TG_FRAMING_LENGTH, 5);
+    tg_exchange_from_client_body(f->exchange, bytes("hello"));
+    tg_exchange_from_client_end(f->exchange);
+    turn();
+    answer_head(101, TG_FRAMING_NONE, 0);
+    turn();
+    assert_int_equal(f->status, 502);
+    assert_true(f->upstream_reset && f->client_detached);
+    assert_int_equal(tg_buffer_queue_length(&f->sent), 0);
+}
+
 static void test_a_waiting_phase_is_cancelled_once_when_the_client_leaves(void **state)
 {
     (void)state;
@@ -403,6 +419,7 @@ int main(void)
         TEST(test_a_body_over_the_limit_is_answered_once_and_reads_no_further),
         TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
         TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
+        TEST(test_a_tunnel_before_the_request_is_whole_is_502),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
