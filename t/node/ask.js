@@ -1,6 +1,7 @@
-// One request and what came of it: node ask.js KIND PORT '{"path": ..., "method", "headers", "body", "trailers", "ca",
-// "servername", "authority", "times": 1}'. KIND: h1, h1s, h2c, h2. Prints a line of JSON for each of `times` requests on
-// one connection: status, headers, trailers, body (text), whole, code (of a reset), error, informational.
+// One request and what came of it: node ask.js KIND PORT ORDER, the last as JSON with any of path, method, headers,
+// body, trailers, ca (file), servername, authority, settings, hold, limit (ms), times. KIND: h1, h1s, h2c, h2. Prints
+// a line of JSON for each of `times` requests on one connection: status, headers, trailers, body (text), whole, code
+// (of a reset), error, informational.
 'use strict';
 const fs = require('fs');
 const { Client } = require('./client');

@@ -58,7 +58,9 @@ class Call1 extends Call {
       host: '127.0.0.1', port: client.port, agent: client.agent, method: options.method, path: options.path,
       headers: Object.assign({ host: client.authority }, options.headers),
     }));
-    this.request.on('information', (head) => this.informational.push({ status: head.statusCode, headers: head.headers }));
+    this.request.on('information', ({ statusCode, headers }) => {
+      this.informational.push({ status: statusCode, headers });
+    });
     this.request.on('response', (response) => this.answer(response));
     this.request.on('error', (error) => this.end(error.code || error.message));
   }

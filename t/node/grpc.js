@@ -3,9 +3,9 @@
 //                                                 standard input
 //   node grpc.js call TARGET [--ca FILE --name NAME] CHECK...   prints {check: "ok" or what is wrong}
 // Methods of test.Service: Unary and Bidi echo, Collect answers the number of bytes, Count sends as many messages as
-// its request says, Fail ends with the status asked for in the metadata, Deadline answers the milliseconds it has left,
-// Wait answers nothing and keeps what became of it, What tells what became of a call of that name, Hold streams until the
-// client ends, Generation answers what stands in the metadata `x-generation`.
+// its request says, Fail and Late end with the status asked for in the metadata, Deadline answers the milliseconds it
+// has left, Wait answers nothing and keeps what became of it, What tells what became of a call of that name, Hold
+// echoes until the client ends, Metadata sends the metadata back.
 'use strict';
 const fs = require('fs');
 const grpc = require('@grpc/grpc-js');
@@ -358,7 +358,8 @@ async function call(target, wanted) {
     const [name, value] = word.split('=');
     const client = stub(target);
     try {
-      await Promise.race([checks[name](client, target, value), pause(40000).then(() => { throw new Error('timeout'); })]);
+      const late = pause(40000).then(() => { throw new Error('timeout'); });
+      await Promise.race([checks[name](client, target, value), late]);
       outcome[name] = 'ok';
     } catch (error) {
       outcome[name] = option('trace') ? error.stack : error.message;

@@ -1,8 +1,8 @@
-// All sixteen pairs of h1, h1 under TLS, h2c and h2 under TLS on the client's and the upstream's side, from one process
-// that is client and origin: node matrix.js --key FILE --cert FILE --ca FILE
-// Prints {"ports": ...} of the origin; reads one line of JSON from its standard input: {"clients": {kind: port}, "cells":
-// ["h1 h2c", ...]}; prints for each cell {"cell": "h1 h2c", "checks": {name: "ok" or what is wrong}}, and ends.
-// The gateway sends /KIND/... to the upstream of that kind.
+// All sixteen pairs of h1, h1 under TLS, h2c and h2 under TLS on the client's and the upstream's side, from one
+// process that is client and origin: node matrix.js --key FILE --cert FILE --ca FILE Prints {"ports": ...} of the
+// origin; reads one line of JSON from its standard input: {"clients": {kind: port}, "cells": ["h1 h2c", ...]}; prints
+// for each cell {"cell": "h1 h2c", "checks": {name: "ok" or what is wrong}}, and ends. The gateway sends /KIND/... to
+// the upstream of that kind.
 'use strict';
 const { Client, isH2 } = require('./client');
 const { Origin, KINDS, pause, file, option } = require('./origin');
@@ -184,7 +184,8 @@ const checks = {
     for (const length of [WINDOW - 1, WINDOW, WINDOW + 1]) {
       const body = pattern(9, length);
       const holds = isH2(cell.upstream) && length <= WINDOW;
-      const call = cell.client.begin({ method: 'POST', limit: 10000, path: cell.path(holds ? 'sink=1&hold=1' : 'sink=1'),
+      const query = holds ? 'sink=1&hold=1' : 'sink=1';
+      const call = cell.client.begin({ method: 'POST', limit: 10000, path: cell.path(query),
         headers: isH2(cell.side) ? {} : { trailer: 'x-late' } });
       call.write(body).catch(() => {});
       await pause(60);

@@ -13,8 +13,9 @@
 //   silent=1       sends nothing at all
 //   reset=CODE     head and half of the body, then a reset (h2) or a cut connection (h1)
 //   after=1        with reset: the whole answer, and then the reset
-// As a program: node origin.js [--key FILE --cert FILE] [--client-ca FILE]; prints one line of JSON with the ports; ends
-// with its standard input.
+// The path /who answers whom the connection is from, /counts how many there were.
+// As a program: node origin.js [--key FILE --cert FILE] [--client-ca FILE] [--streams N]; prints one line of JSON with
+// the ports; ends with its standard input.
 'use strict';
 const crypto = require('crypto');
 const fs = require('fs');
@@ -65,12 +66,15 @@ class Origin {
 
   async start() {
     const { key, cert, clientCa } = this.options;
-    const tls = key && { key, cert, ca: clientCa, requestCert: Boolean(clientCa), rejectUnauthorized: Boolean(clientCa) };
+    const checks = Boolean(clientCa);
+    const tls = key && { key, cert, ca: clientCa, requestCert: checks, rejectUnauthorized: checks };
     await this.listen('h1', http.createServer({ keepAliveTimeout: 60000 }));
     await this.listen('h2c', http2.createServer(this.options.http2 || {}));
     if (!tls) return this;
-    await this.listen('h1s', https.createServer(Object.assign({ keepAliveTimeout: 60000, ALPNProtocols: ['http/1.1'] }, tls)));
-    await this.listen('h2', http2.createSecureServer(Object.assign({ allowHTTP1: false }, tls, this.options.http2 || {})));
+    const h1 = { keepAliveTimeout: 60000, ALPNProtocols: ['http/1.1'] };
+    await this.listen('h1s', https.createServer(Object.assign(h1, tls)));
+    const h2 = Object.assign({ allowHTTP1: false }, tls, this.options.http2 || {});
+    await this.listen('h2', http2.createSecureServer(h2));
     return this;
   }
 
@@ -81,8 +85,6 @@ class Origin {
       count.connections += 1;
       count.open += 1;
       if (socket.isSessionReused && socket.isSessionReused()) count.resumed += 1;
-      count.sni = socket.servername;
-      if (socket.getPeerCertificate) count.subject = (socket.getPeerCertificate().subject || {}).CN;
       this.sockets.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
@@ -109,6 +111,7 @@ class Origin {
     const url = new URL('http://origin' + side.path);
     const plan = Object.fromEntries(url.searchParams);
     side.id = plan.id;
+    if (url.pathname === '/who') return side.answerJson(who(side.socket));
     if (url.pathname === '/counts') return side.answerJson(this.counts);
     if (url.pathname === '/seen') {
       const about = (kept) => (plan.until ? kept[plan.until] !== undefined : true);
@@ -201,6 +204,7 @@ class Side1 {
     Object.assign(this, { origin, kind, body: request, out: response });
     Object.assign(this, { method: request.method, path: request.url, host: request.headers.host });
     this.headers = pairs(request.rawHeaders);
+    this.socket = request.socket;
     request.on('error', () => {});
     response.on('error', () => {});
   }
@@ -262,6 +266,7 @@ class Side2 {
     Object.assign(this, { origin, kind, body: stream, out: stream });
     Object.assign(this, { method: headers[':method'], path: headers[':path'], host: headers[':authority'] });
     this.headers = Object.entries(headers);
+    this.socket = stream.session.socket;
     this.trailers = {};
     stream.on('error', () => {});
     stream.on('trailers', (trailers) => { this.trailers = Object.assign({}, trailers); });
@@ -321,6 +326,12 @@ class Side2 {
       this.body.end(JSON.stringify(value));
     }
   }
+}
+
+// Whom a connection under TLS is from, and whom it was opened for.
+function who(socket) {
+  const certificate = socket.getPeerCertificate ? socket.getPeerCertificate() : {};
+  return { sni: socket.servername, subject: (certificate.subject || {}).CN, alpn: socket.alpnProtocol };
 }
 
 function pause(milliseconds) {
