@@ -354,6 +354,105 @@ static void an_idle_connection_holds_no_buffer(void **state)
     tls_ear_close(&ear);
 }
 
+/* --- all of it at random --- */
+
+static uint32_t random_state;
+
+static uint32_t random_below(uint32_t limit)
+{
+    random_state = random_state * 1664525U + 1013904223U;
+    return (random_state >> 8) % limit;
+}
+
+/* Part of what is due goes to the socket, cut anywhere. */
+static void send_some(struct tls_raw *raw, struct tg_text *due)
+{
+    struct tg_text fresh = tls_raw_take_output(raw);
+    tg_text_append(due, tg_text_slice(&fresh));
+    tg_text_deinit(&fresh);
+    if (due->length == 0)
+        return;
+    size_t part = 1 + random_below((uint32_t)due->length);
+    ssize_t sent = send(raw->descriptor, due->at, part, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) {
+        memmove(due->at, due->at + sent, due->length - (size_t)sent);
+        due->length -= (size_t)sent;
+    }
+}
+
+static void take_a_step(struct tls_raw *raw, struct tls_ear *ear, const char *bytes, size_t *to, size_t *from)
+{
+    enum { MOST = 40000 };
+    size_t length = random_below(random_below(2) ? MOST : 300);
+    switch (random_below(8)) {
+    case 0: tg_stream_pause(ear->stream); break;
+    case 1:
+    case 2: tg_stream_resume(ear->stream); break;
+    case 3:
+        if (SSL_version(raw->ssl) == TLS1_3_VERSION && length > 2000)
+            SSL_key_update(raw->ssl, SSL_KEY_UPDATE_REQUESTED);
+        break;
+    case 4:
+    case 5:
+        length = length < MEGABYTE - *to ? length : MEGABYTE - *to;
+        if (length > 0 && SSL_write(raw->ssl, bytes + *to, (int)length) == (int)length)
+            *to += length;
+        break;
+    default:
+        length = length < MEGABYTE - *from ? length : MEGABYTE - *from;
+        if (length > 0)
+            tls_ear_send(ear, bytes + *from, length);
+        *from += length;
+        break;
+    }
+}
+
+static void play(int version, bool tidy)
+{
+    struct tls_ear ear = { 0 };
+    struct tls_raw raw = { 0 };
+    struct tg_text due = { 0 };
+    char *bytes = pattern(MEGABYTE);
+    size_t to = 0, from = 0;
+    raw_client(&raw, &ear, version);
+    for (int steps = 0; to < MEGABYTE || from < MEGABYTE || raw.text.length < MEGABYTE; steps++) {
+        assert_true(steps < 100000);
+        take_a_step(&raw, &ear, bytes, &to, &from);
+        send_some(&raw, &due);
+        raw.deaf = random_below(3) == 0;
+        tls_raw_receive(&raw);
+        run_turns(rig.loop, (int)random_below(2));
+    }
+    if (tidy)
+        SSL_shutdown(raw.ssl);
+    for (int steps = 0; ear.bytes < MEGABYTE || due.length > 0 || BIO_pending(raw.out) > 0; steps++) {
+        assert_true(steps < 100000);
+        tg_stream_resume(ear.stream);
+        send_some(&raw, &due);
+        run_turns(rig.loop, 1);
+    }
+    shutdown(raw.descriptor, SHUT_WR);
+    run_until(rig.loop, tidy ? &ear.eofs : &ear.failures, 1);
+    assert_int_equal(ear.bytes, MEGABYTE);
+    assert_memory_equal(ear.text.at, bytes, MEGABYTE);
+    assert_int_equal(raw.text.length, MEGABYTE);
+    assert_memory_equal(raw.text.at, bytes, MEGABYTE);
+    assert_int_equal(ear.eofs + ear.failures, 1);
+    tg_text_deinit(&due);
+    tls_raw_close(&raw);
+    tls_ear_close(&ear);
+    free(bytes);
+}
+
+static void bytes_and_ends_are_right_however_they_are_cut_and_held_up(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= 12; seed++) {
+        random_state = seed;
+        play(seed % 2 ? TLS1_3_VERSION : TLS1_2_VERSION, seed % 4 < 2);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tls_rig_set_up, tls_rig_tear_down)
 
 int main(void)
@@ -373,6 +472,7 @@ int main(void)
         TEST(many_small_records_are_given_together),
         TEST(a_slow_peer_makes_bytes_wait_and_few_of_them_encrypted),
         TEST(an_idle_connection_holds_no_buffer),
+        TEST(bytes_and_ends_are_right_however_they_are_cut_and_held_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,9 @@ struct tls_raw {
 void tls_raw_connect(struct tls_raw *raw, int descriptor, int version);
 /* A server with this certificate. */
 void tls_raw_accept(struct tls_raw *raw, int descriptor, const struct tls_identity *identity, int version);
-/* One step: reads and decrypts what is there, sends what is due. */
+/* Reads and decrypts what is there. */
+void tls_raw_receive(struct tls_raw *raw);
+/* One step: that, and sends what is due. */
 void tls_raw_move(struct tls_raw *raw);
 /* Steps and turns of the loop, until *value >= target. */
 void tls_raw_until(struct tls_raw *raw, const int *value, int target);
