@@ -28,10 +28,14 @@ enum tg_counter {
     TG_COUNTER_UPSTREAM_REUSES,
     TG_COUNTER_UPSTREAM_FAILURES,
     TG_COUNTER_UPSTREAM_RETRIES,
-    TG_COUNTER_UPSTREAM_PARKED,  /* moved to the shared pool */
-    TG_COUNTER_UPSTREAM_ADOPTED, /* taken from the shared pool */
-    TG_COUNTER_TUNNELS_OPEN,     /* a gauge */
-    TG_COUNTER_TLS_HANDSHAKES,   /* with clients */
+    TG_COUNTER_UPSTREAM_PARKED,     /* moved to the shared pool */
+    TG_COUNTER_UPSTREAM_ADOPTED,    /* taken from the shared pool */
+    TG_COUNTER_TUNNELS_OPEN,        /* a gauge */
+    TG_COUNTER_H2_CONNECTIONS_OPEN, /* of clients; a gauge */
+    TG_COUNTER_H2_STREAMS,          /* that clients opened */
+    TG_COUNTER_H2_RESETS,           /* of those, ended by a reset, the client's or one that it drew */
+    TG_COUNTER_H2_CALMED,           /* connections ended with ENHANCE_YOUR_CALM */
+    TG_COUNTER_TLS_HANDSHAKES,      /* with clients */
     TG_COUNTER_TLS_HANDSHAKE_FAILURES,
     TG_COUNTER_TLS_RESUMED,             /* of the handshakes */
     TG_COUNTER_UPSTREAM_TLS_HANDSHAKES, /* with peers */

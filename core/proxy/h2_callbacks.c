@@ -74,13 +74,15 @@ static int on_invalid_header(nghttp2_session *codec, const nghttp2_frame *frame,
 
 static void on_headers(struct tg_h2_session *session, const nghttp2_frame *frame)
 {
-    struct tg_h2_stream *stream = session->section_stream;
+    struct tg_h2_stream *stream = stream_of(session, frame->hd.stream_id);
+    bool wanted = session->section_stream == stream;
     session->section_stream = NULL;
-    if (!stream || !stream->session)
+    if (!stream)
         return;
     bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     stream->received_end |= end;
-    session->ops->section(stream, &session->section, end);
+    if (wanted)
+        session->ops->section(stream, &session->section, end);
 }
 
 static void on_data_frame(struct tg_h2_session *session, const nghttp2_frame *frame)

@@ -253,9 +253,9 @@ size_t tg_h2_session_queued(const struct tg_h2_session *session)
     return nghttp2_session_get_outbound_queue_size(session->codec);
 }
 
-bool tg_h2_session_congested(const struct tg_h2_session *session)
+bool tg_h2_session_congested(const struct tg_h2_session *session, size_t queued)
 {
-    return tg_stream_unsent(session->stream) >= TG_H2_UNSENT_HIGH;
+    return tg_stream_unsent(session->stream) >= TG_H2_UNSENT_HIGH && tg_h2_session_queued(session) >= queued;
 }
 
 static void submitted(struct tg_h2_session *session, int result)

@@ -126,8 +126,9 @@ void tg_h2_session_wake(struct tg_h2_session *session);
 void tg_h2_session_fail(struct tg_h2_session *session, uint32_t code, const char *detail);
 /* Queued and not given to the stream: control frames and heads. */
 size_t tg_h2_session_queued(const struct tg_h2_session *session);
-/* The peer takes so little that nothing more should be read from it; on_drained of the stream says when it does. */
-bool tg_h2_session_congested(const struct tg_h2_session *session);
+/* The peer takes nothing, and `queued` or more frames wait for it: nothing more should be read from it until the
+ * stream's on_drained. */
+bool tg_h2_session_congested(const struct tg_h2_session *session, size_t queued);
 void tg_h2_session_ping(struct tg_h2_session *session, const uint8_t data[8]);
 /* Servers: the first GOAWAY of a drain, which names no last stream; then, a round trip later, the second. */
 void tg_h2_session_announce_end(struct tg_h2_session *session);
@@ -155,6 +156,11 @@ bool tg_h2_stream_blocked(const struct tg_h2_stream *stream);
 /* Whether what is received goes on being given back to the peer's windows: stopped, it may send what its windows hold;
  * started, what was held back is given. */
 void tg_h2_stream_read(struct tg_h2_stream *stream, bool reading);
+/* What is being received of a section of this stream is dropped: its arena goes before the section is whole. */
+void tg_h2_stream_drop_section(struct tg_h2_stream *stream);
+/* The session and the stream know each other no more: for a role that is about to free the session, and wants to tell
+ * its streams one by one. */
+void tg_h2_stream_forget(struct tg_h2_stream *stream);
 /* RST_STREAM, which overtakes what is queued for the stream; once. `closed` follows, deferred. */
 void tg_h2_stream_reset(struct tg_h2_stream *stream, uint32_t code);
 

@@ -42,6 +42,12 @@ void tg_h2_stream_forget(struct tg_h2_stream *stream)
     tg_buffer_queue_deinit(&stream->taken);
 }
 
+void tg_h2_stream_drop_section(struct tg_h2_stream *stream)
+{
+    if (stream->session && stream->session->section_stream == stream)
+        stream->session->section_stream = NULL;
+}
+
 void tg_h2_stream_closed(struct tg_h2_session *session, struct tg_h2_stream *stream, uint32_t code)
 {
     if (stream->unconsumed > 0)
