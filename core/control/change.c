@@ -127,6 +127,7 @@ static void use_settings(struct tg_gateway *gateway, const struct tg_settings *s
     tg_acceptor_set_limit(gateway->acceptor, settings->connections);
     tg_log_thread_use_files(gateway->logs, settings->access_log, settings->error_log);
     tg_log_set_level(settings->error_level);
+    tg_tls_process_rotate_every(&gateway->tls, settings->ticket_rotation);
     if (settings->workers > 0 && settings->workers != gateway->worker_count && gateway->options.workers == 0)
         tg_log(TG_LOG_WARN, "settings.workers is %u now; the number of workers changes only at a restart (%u run)",
                settings->workers, gateway->worker_count);
@@ -268,11 +269,12 @@ static void heed_loaded(struct tg_loader *loader)
     tg_gateway_end_if_done(changes->gateway);
 }
 
-static void set_options(struct tg_loader *loader, const struct tg_gateway *gateway)
+static void set_options(struct tg_loader *loader, struct tg_gateway *gateway)
 {
     loader->options.file = gateway->options.file;
     loader->options.lua_path = gateway->options.lua_path;
     loader->options.registry = gateway->registry;
+    loader->options.tls = &gateway->tls.made_with;
     loader->options.generation = gateway->generations.last_number + 1;
     loader->workers = gateway->workers ? gateway->worker_count : gateway->options.workers;
     loader->ring = gateway->loader_ring;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/slice.h"
+#include "control/libraries.h"
 #include "control/suggestion.h"
 #include "script/version.h"
 
@@ -46,7 +47,7 @@ static bool takes(const struct tg_command *command, const struct option *option)
 
 static void print_version(void)
 {
-    printf("tidegate %s\n", TG_VERSION);
+    printf("tidegate %s (OpenSSL %s, nghttp2 %s)\n", TG_VERSION, tg_libraries_openssl(), tg_libraries_nghttp2());
 }
 
 static void print_overview(FILE *to)

@@ -7,6 +7,7 @@
 #include "control/gateway.h"
 #include "control/json_text.h"
 #include "control/thread.h"
+#include "control/tls_process.h"
 #include "net/loop.h"
 #include "proxy/peer.h"
 #include "script/script.h"
@@ -28,6 +29,7 @@ int tg_command_run(const struct tg_arguments *arguments)
 
 struct check {
     struct tg_script_load_options options;
+    struct tg_tls_process tls;
     struct tg_text error, warnings;
     bool ok;
 };
@@ -35,7 +37,7 @@ struct check {
 static void *run_check(void *context)
 {
     struct check *check = context;
-    check->ok = tg_script_check(&check->options, &check->error, &check->warnings);
+    check->ok = tg_script_check(&check->options, &check->error);
     tg_thread_release_pools();
     return NULL;
 }
@@ -45,13 +47,17 @@ static bool check_in_thread(struct check *check)
     pthread_t thread;
     struct tg_loop *loop = tg_loop_new(NULL, NULL);
     check->options.registry = loop ? tg_peer_registry_new(loop) : NULL;
-    bool started = check->options.registry && tg_thread_start(&thread, "tg-check", TG_SCRIPT_STACK, run_check, check);
+    bool made = check->options.registry && tg_tls_process_init(&check->tls, loop);
+    check->options.tls = &check->tls.made_with;
+    check->options.warnings = &check->warnings;
+    bool started = made && tg_thread_start(&thread, "tg-check", TG_SCRIPT_STACK, run_check, check);
     if (started)
         pthread_join(thread, NULL);
     else
         tg_text_appendf(&check->error, "the system refuses memory or threads");
     if (check->options.registry)
         tg_peer_registry_free(check->options.registry);
+    tg_tls_process_deinit(&check->tls);
     tg_loop_free(loop);
     return started;
 }

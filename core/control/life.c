@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/change.h"
 #include "control/gateway.h"
+#include "control/libraries.h"
 #include "control/startup.h"
 #include "control/thread.h"
 #include "control/watcher.h"
@@ -121,8 +122,9 @@ static bool make_parts(struct tg_gateway *gateway)
     gateway->registry = tg_peer_registry_new(gateway->loop);
     if (gateway->options.watch)
         gateway->watcher = tg_watcher_new(gateway->loop, on_files_changed, gateway);
-    return gateway->registry && tg_signals_init(&gateway->signals, gateway->loop, on_signal, gateway) &&
-           make_logs(gateway) && (gateway->watcher || !gateway->options.watch);
+    return gateway->registry && tg_tls_process_init(&gateway->tls, gateway->loop) &&
+           tg_signals_init(&gateway->signals, gateway->loop, on_signal, gateway) && make_logs(gateway) &&
+           (gateway->watcher || !gateway->options.watch);
 }
 
 void tg_gateway_answer_stop_calls(struct tg_gateway *gateway)
@@ -146,6 +148,7 @@ static void free_parts(struct tg_gateway *gateway)
         tg_watcher_free(gateway->watcher);
     if (gateway->registry)
         tg_peer_registry_free(gateway->registry);
+    tg_tls_process_deinit(&gateway->tls);
     if (gateway->logs) {
         tg_log_set_thread("control", NULL);
         tg_log_thread_stop(gateway->logs, 1);
@@ -162,6 +165,11 @@ int tg_gateway_run(const struct tg_gateway_options *options)
 {
     struct tg_changes changes;
     struct tg_gateway gateway = { .options = *options, .changes = &changes };
+    char why[256];
+    if (!tg_libraries_fit(why)) {
+        fprintf(stderr, "tidegate: %s\n", why);
+        return EXIT_FAILURE;
+    }
     tg_signals_block();
     raise_descriptor_limit();
     if (!take_admin_socket(&gateway))

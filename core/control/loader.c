@@ -26,6 +26,7 @@ static void drop_result(struct tg_loader *loader)
 static bool load_once(struct tg_loader *loader, uint32_t workers)
 {
     loader->options.worker_count = workers;
+    tg_text_clear(&loader->warnings);
     return tg_script_load(&loader->options, &loader->source, &loader->snapshot, &loader->error);
 }
 
@@ -82,11 +83,25 @@ static bool build_vms(struct tg_loader *loader)
     return true;
 }
 
+/* To the error log, a line each. */
+static void log_warnings(const struct tg_loader *loader)
+{
+    struct tg_slice rest = tg_text_slice(&loader->warnings);
+    while (rest.length > 0) {
+        const char *end = memchr(rest.at, '\n', rest.length);
+        size_t length = end ? (size_t)(end - rest.at) : rest.length;
+        tg_log(TG_LOG_WARN, "%.*s", (int)length, rest.at);
+        rest = tg_slice_from(rest, end ? length + 1 : length);
+    }
+}
+
 static void *run_loader(void *context)
 {
     struct tg_loader *loader = context;
     tg_log_set_thread("loader", loader->ring);
     loader->ok = load(loader) && try_logs(loader) && build_vms(loader);
+    if (loader->ok)
+        log_warnings(loader);
     tg_log_set_thread("loader", NULL);
     tg_thread_release_pools();
     tg_loop_post(loader->control, &loader->done);
@@ -107,6 +122,8 @@ struct tg_loader *tg_loader_new(struct tg_loop *control)
     if (!loader)
         return NULL;
     tg_text_init(&loader->error);
+    tg_text_init(&loader->warnings);
+    loader->options.warnings = &loader->warnings;
     loader->control = control;
     loader->done.run = tell_finished;
     loader->options.cancel = &loader->cancel;
@@ -127,5 +144,6 @@ void tg_loader_free(struct tg_loader *loader)
     free(loader->vms);
     drop_result(loader);
     tg_text_deinit(&loader->error);
+    tg_text_deinit(&loader->warnings);
     free(loader);
 }

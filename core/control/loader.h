@@ -25,7 +25,7 @@ struct tg_loader {
 
     /* What it came to. */
     bool ok;
-    struct tg_text error;
+    struct tg_text error, warnings;
     struct tg_vm **vms;
     uint32_t vm_count;
 

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "net/parking.h"
+#include "net/tls_client.h"
 #include "proxy/parked_slots.h"
 
 /* Seconds between two looks for parked connections that are past their time. */
@@ -196,12 +197,14 @@ static void free_peer(struct tg_peer *peer)
 {
     free((char *)(uintptr_t)peer->identity.at);
     free((char *)(uintptr_t)peer->name.at);
+    tg_tls_sessions_free(peer->sessions);
+    tg_tls_client_unref(peer->tls);
     pthread_mutex_destroy(&peer->lock);
     free(peer);
 }
 
 static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice name, const struct tg_address *address,
-                                     enum tg_protocol protocol)
+                                     enum tg_protocol protocol, struct tg_tls_client *tls)
 {
     struct tg_peer *peer = calloc(1, sizeof(*peer));
     if (!peer)
@@ -213,7 +216,11 @@ static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice n
     peer->name = tg_slice_of(tg_slice_to_string(name), name.length);
     peer->address = *address;
     peer->protocol = protocol;
-    if (peer->identity.at && peer->name.at)
+    if (tls) {
+        peer->tls = tg_tls_client_ref(tls);
+        peer->sessions = tg_tls_sessions_new();
+    }
+    if (peer->identity.at && peer->name.at && (peer->sessions || !tls))
         return peer;
     free_peer(peer);
     return NULL;
@@ -221,9 +228,9 @@ static struct tg_peer *allocate_peer(struct tg_slice identity, struct tg_slice n
 
 /* Under the registry's lock. Takes the place of a peer of this identity that is about to go. */
 static struct tg_peer *add_peer(struct tg_peer_registry *registry, struct tg_slice identity, struct tg_slice name,
-                                const struct tg_address *address, enum tg_protocol protocol)
+                                const struct tg_address *address, enum tg_protocol protocol, struct tg_tls_client *tls)
 {
-    struct tg_peer *peer = allocate_peer(identity, name, address, protocol);
+    struct tg_peer *peer = allocate_peer(identity, name, address, protocol, tls);
     if (!peer)
         return NULL;
     peer->registry = registry;
@@ -241,11 +248,10 @@ struct tg_peer *tg_peer_registry_get(struct tg_peer_registry *registry, struct t
                                      const struct tg_address *address, enum tg_protocol protocol,
                                      struct tg_tls_client *tls)
 {
-    (void)tls;
     pthread_mutex_lock(&registry->lock);
     struct tg_peer *peer = tg_map_get(registry->peers, identity);
     if (!peer || !ref_if_alive(peer))
-        peer = add_peer(registry, identity, name, address, protocol);
+        peer = add_peer(registry, identity, name, address, protocol, tls);
     pthread_mutex_unlock(&registry->lock);
     return peer;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "net/tls_client.h"
+#include "net/tls_server.h"
 #include "proxy/balance_tiers.h"
 #include "proxy/peer.h"
 #include "proxy/router.h"
@@ -13,6 +15,7 @@ static const struct tg_settings default_settings = {
     .limits = TG_HTTP_LIMITS_DEFAULT,
     .h2 = TG_H2_LIMITS_DEFAULT,
     .connections = 8192,
+    .ticket_rotation = 8 * 3600,
     .timeouts = {
         .header = 15,
         .idle = 75,
@@ -95,8 +98,9 @@ struct tg_snapshot *tg_snapshot_ref(struct tg_snapshot *snapshot)
     return snapshot;
 }
 
-static void release_peers(struct tg_group *group)
+static void release_group(struct tg_group *group)
 {
+    tg_tls_client_unref(group->tls);
     for (size_t i = 0; i < group->peer_count; i++)
         if (group->peers[i].peer)
             tg_peer_unref(group->peers[i].peer);
@@ -113,7 +117,9 @@ void tg_snapshot_unref(struct tg_snapshot *snapshot)
     if (atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < snapshot->group_count; i++)
-        release_peers(&snapshot->groups[i]);
+        release_group(&snapshot->groups[i]);
+    for (size_t i = 0; i < snapshot->listener_count; i++)
+        tg_tls_server_unref(snapshot->listeners[i].tls);
     free_map(snapshot->groups_named);
     free_map(snapshot->routes_named);
     tg_router_free(snapshot->router);

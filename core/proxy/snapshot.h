@@ -32,8 +32,10 @@ struct tg_settings {
     uint32_t workers; /* 0: one a CPU; used at start only */
     struct tg_http_limits limits;
     struct tg_h2_limits h2;
-    uint32_t connections; /* a worker: 8192 */
-    bool fips;            /* used at start only */
+    uint32_t connections;    /* a worker: 8192 */
+    bool fips;               /* of the process: a generation that says another can't be loaded */
+    double ticket_rotation;  /* seconds between two keys for session tickets: 8 hours */
+    struct tg_slice key_log; /* file for TLS secrets, for debugging; empty: none */
     struct tg_timeouts timeouts;
     struct tg_trusted_proxies trusted_proxies;
     size_t replay_limit; /* bytes of a request body kept for a retry: 64 KB */

@@ -45,7 +45,7 @@ static void look_for_forgotten_returns(const struct tg_generation_source *source
     }
 }
 
-bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error, struct tg_text *warnings)
+bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error)
 {
     struct tg_generation_source *source;
     struct tg_snapshot *snapshot;
@@ -53,7 +53,8 @@ bool tg_script_check(const struct tg_script_load_options *options, struct tg_tex
         return false;
     struct tg_vm *vm = tg_script_vm_new(source, snapshot, 0, options->cancel, error);
     bool good = vm && try_init(vm, snapshot, error);
-    look_for_forgotten_returns(source, warnings);
+    if (options->warnings)
+        look_for_forgotten_returns(source, options->warnings);
     tg_snapshot_unref(snapshot);
     tg_generation_source_unref(source);
     return good;

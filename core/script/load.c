@@ -16,11 +16,18 @@ static bool keep_declarations(struct tg_vm *vm, struct tg_text *error)
 }
 
 /* From the plan and its text, which the top level has left on the stack. */
-static struct tg_snapshot *make_snapshot(struct tg_vm *vm, struct tg_peer_registry *registry, struct tg_text *error)
+static struct tg_snapshot *make_snapshot(struct tg_vm *vm, const struct tg_script_load_options *options,
+                                         struct tg_text *error)
 {
     if (!keep_declarations(vm, error))
         return NULL;
-    struct tg_plan plan = { .source = vm->source, .snapshot = tg_snapshot_new(), .registry = registry };
+    struct tg_plan plan = {
+        .source = vm->source,
+        .snapshot = tg_snapshot_new(),
+        .registry = options->registry,
+        .tls = options->tls,
+        .warnings = options->warnings,
+    };
     if (!plan.snapshot) {
         tg_text_append(error, TG_SLICE("out of memory"));
         return NULL;
@@ -48,7 +55,8 @@ bool tg_script_load(const struct tg_script_load_options *options, struct tg_gene
     }
     vm->cancel = options->cancel;
     if (tg_vm_open(vm, error))
-        *snapshot = make_snapshot(vm, options->registry, error);
+        *snapshot = make_snapshot(vm, options, error);
+    tg_source_forget_secrets(*source);
     tg_vm_destroy(vm);
     if (!*snapshot)
         goto fail;

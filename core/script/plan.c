@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/log_ring.h"
+#include "net/tls_client.h"
 #include "proxy/peer.h"
 
 static void read_limits(struct tg_plan *plan, struct tg_settings *settings)
@@ -33,50 +34,43 @@ static struct tg_slice without_word(struct tg_slice file, struct tg_slice word)
     return tg_slice_equal(file, word) ? (struct tg_slice){ NULL, 0 } : file;
 }
 
-/* A relative path is meant from the folder of gateway.lua. */
-static struct tg_slice log_path(struct tg_plan *plan, struct tg_slice file)
-{
-    if (file.length == 0 || file.at[0] == '/')
-        return file;
-    lua_pushlstring(plan->L, plan->source->folder.at, plan->source->folder.length);
-    lua_pushlstring(plan->L, file.at, file.length);
-    lua_concat(plan->L, 2);
-    return tg_plan_pop_text(plan);
-}
-
-static enum tg_log_level log_level(struct tg_slice name)
-{
-    static const struct tg_slice names[] = { TG_SLICE("debug"), TG_SLICE("info"), TG_SLICE("warn"), TG_SLICE("error") };
-    for (size_t level = 0; level < sizeof(names) / sizeof(names[0]); level++) {
-        if (tg_slice_equal(name, names[level]))
-            return (enum tg_log_level)level;
-    }
-    return TG_LOG_INFO;
-}
-
 static void read_logs(struct tg_plan *plan, struct tg_settings *settings)
 {
+    static const char *const levels[] = { "debug", "info", "warn", "error" };
     tg_plan_enter(plan, "access_log");
-    settings->access_log = log_path(plan, without_word(tg_plan_text(plan, "file"), TG_SLICE("stdout")));
+    settings->access_log = tg_plan_path(plan, without_word(tg_plan_text(plan, "file"), TG_SLICE("stdout")));
     settings->access_log_off = tg_plan_flag(plan, "off");
     lua_pop(plan->L, 1);
     tg_plan_enter(plan, "error_log");
-    settings->error_log = log_path(plan, without_word(tg_plan_text(plan, "file"), TG_SLICE("stderr")));
-    settings->error_level = log_level(tg_plan_text(plan, "level"));
+    settings->error_log = tg_plan_path(plan, without_word(tg_plan_text(plan, "file"), TG_SLICE("stderr")));
+    settings->error_level = (enum tg_log_level)tg_plan_word(plan, "level", levels, 4, TG_LOG_INFO);
     lua_pop(plan->L, 1);
 }
 
-static void read_trusted_proxies(struct tg_plan *plan, struct tg_settings *settings)
+static uint32_t limit(struct tg_plan *plan, const char *name, uint32_t otherwise)
 {
-    size_t count = tg_plan_enter(plan, "trusted_proxies");
-    struct tg_cidr *ranges = tg_plan_alloc(plan, count, sizeof(*ranges));
-    for (size_t i = 0; i < count; i++) {
-        tg_plan_item(plan, i);
-        struct tg_slice text = tg_plan_pop_text(plan);
-        if (!tg_cidr_parse(text, &ranges[i]))
-            luaL_error(plan->L, "tg.settings: trusted_proxies: \"%s\" is no CIDR", text.at);
-    }
-    settings->trusted_proxies = (struct tg_trusted_proxies){ ranges, count };
+    return (uint32_t)tg_plan_number(plan, name, otherwise);
+}
+
+static void read_http2(struct tg_plan *plan, struct tg_h2_limits *h2)
+{
+    tg_plan_enter(plan, "http2");
+    h2->streams = limit(plan, "streams", h2->streams);
+    h2->window = limit(plan, "window", h2->window);
+    h2->connection_window = limit(plan, "connection_window", h2->connection_window);
+    h2->resets = limit(plan, "resets", h2->resets);
+    h2->control = limit(plan, "control", h2->control);
+    h2->idle_frames = limit(plan, "idle_frames", h2->idle_frames);
+    h2->continuations = limit(plan, "continuations", h2->continuations);
+    h2->queued = limit(plan, "queued", h2->queued);
+    lua_pop(plan->L, 1);
+}
+
+static void read_settings_tls(struct tg_plan *plan, struct tg_settings *settings)
+{
+    tg_plan_enter(plan, "tls");
+    settings->ticket_rotation = tg_plan_number(plan, "ticket_rotation", settings->ticket_rotation);
+    settings->key_log = tg_plan_path(plan, tg_plan_text(plan, "key_log"));
     lua_pop(plan->L, 1);
 }
 
@@ -88,7 +82,11 @@ static void read_settings(struct tg_plan *plan)
     read_limits(plan, settings);
     read_settings_timeouts(plan, &settings->timeouts);
     read_logs(plan, settings);
-    read_trusted_proxies(plan, settings);
+    settings->trusted_proxies = tg_plan_networks(plan, "trusted_proxies", "tg.settings: trusted_proxies");
+    read_http2(plan, &settings->h2);
+    read_settings_tls(plan, settings);
+    settings->fips = tg_plan_flag(plan, "fips");
+    tg_plan_open_tls(plan);
     tg_plan_enter(plan, "scripts");
     settings->load_time = tg_plan_number(plan, "load_time", settings->load_time);
     settings->script_memory = (uint64_t)tg_plan_number(plan, "memory", (double)settings->script_memory);
@@ -103,6 +101,22 @@ static void read_settings(struct tg_plan *plan)
     lua_pop(plan->L, 2);
 }
 
+static void read_listener(struct tg_plan *plan, struct tg_listener_config *listener)
+{
+    const char *problem;
+    listener->name = tg_plan_text(plan, "name");
+    listener->text = tg_plan_text(plan, "address");
+    if (!tg_address_parse(listener->text, &listener->address, &problem))
+        luaL_error(plan->L, "%s: tg.listen: %s: %s", tg_plan_text(plan, "at").at, listener->text.at, problem);
+    listener->redirect_port = (uint16_t)tg_plan_number(plan, "redirect_port", 0);
+    listener->redirect_to_https = listener->redirect_port > 0;
+    listener->senders = tg_plan_networks(plan, "proxy_protocol", "tg.listen: proxy_protocol");
+    listener->proxy_protocol = listener->senders.count > 0;
+    listener->accept = tg_plan_chain(plan, "uses", TG_PHASE_ACCEPT);
+    listener->client_hello = tg_plan_chain(plan, "uses", TG_PHASE_CLIENT_HELLO);
+    tg_plan_read_listener_tls(plan, listener);
+}
+
 static void read_listeners(struct tg_plan *plan)
 {
     struct tg_snapshot *snapshot = plan->snapshot;
@@ -110,24 +124,25 @@ static void read_listeners(struct tg_plan *plan)
     snapshot->listeners = tg_plan_alloc(plan, count, sizeof(*snapshot->listeners));
     snapshot->listener_count = count;
     for (size_t i = 0; i < count; i++) {
-        struct tg_listener_config *listener = &snapshot->listeners[i];
-        const char *problem;
         tg_plan_item(plan, i);
-        listener->name = tg_plan_text(plan, "name");
-        listener->text = tg_plan_text(plan, "address");
-        if (!tg_address_parse(listener->text, &listener->address, &problem))
-            luaL_error(plan->L, "%s: tg.listen: %s: %s", tg_plan_text(plan, "at").at, listener->text.at, problem);
+        read_listener(plan, &snapshot->listeners[i]);
         lua_pop(plan->L, 1);
     }
     lua_pop(plan->L, 1);
 }
 
-/* The identity of a plain HTTP/1 peer: all else that may tell peers apart has its only value. */
-static struct tg_slice peer_identity(struct tg_plan *plan, struct tg_slice address)
+/* All that makes a connection to this peer another than one to that peer, as text; the address stands last, since the
+ * path of a Unix socket may hold anything [X01]. */
+static struct tg_slice peer_identity(struct tg_plan *plan, const struct tg_group *group, struct tg_slice address)
 {
-    lua_pushliteral(plan->L, "h1 ");
+    static const char *const protocols[] = { "auto", "h1", "h2" };
+    struct tg_slice tls = group->tls ? tg_tls_client_identity(group->tls) : TG_SLICE("clear");
+    lua_pushstring(plan->L, protocols[group->protocol]);
+    lua_pushliteral(plan->L, " ");
+    lua_pushlstring(plan->L, tls.at, tls.length);
+    lua_pushliteral(plan->L, " ");
     lua_pushlstring(plan->L, address.at, address.length);
-    lua_concat(plan->L, 2);
+    lua_concat(plan->L, 5);
     return tg_plan_pop_text(plan);
 }
 
@@ -141,7 +156,8 @@ static void read_peer(struct tg_plan *plan, struct tg_group *group, struct tg_sl
         luaL_error(plan->L, "%s: tg.upstream: %s: %s", at.at, name.at, problem);
     peer->weight = (uint32_t)tg_plan_number(plan, "weight", 1);
     peer->priority = (uint32_t)tg_plan_number(plan, "priority", 0);
-    peer->peer = tg_peer_registry_get(plan->registry, peer_identity(plan, name), name, &address, TG_PROTOCOL_H1, NULL);
+    peer->peer = tg_peer_registry_get(plan->registry, peer_identity(plan, group, name), name, &address, group->protocol,
+                                      group->tls);
     if (!peer->peer)
         luaL_error(plan->L, "out of memory");
     group->peer_count++;
@@ -165,6 +181,7 @@ static void read_group(struct tg_plan *plan, struct tg_group *group)
     group->timeouts = plan->snapshot->settings.timeouts;
     tg_plan_enter(plan, "timeouts");
     group->timeouts.connect = tg_plan_seconds(plan, "connect", 5);
+    group->timeouts.tls = tg_plan_seconds(plan, "tls", 5);
     group->timeouts.send = tg_plan_seconds(plan, "send", 30);
     group->timeouts.first_byte = tg_plan_seconds(plan, "first_byte", 60);
     group->timeouts.between_bytes = tg_plan_seconds(plan, "between_bytes", 60);
@@ -176,7 +193,10 @@ static void read_group(struct tg_plan *plan, struct tg_group *group)
     tg_plan_enter(plan, "pool");
     group->pool_size = (uint32_t)tg_plan_number(plan, "size", 512);
     group->pool_idle = tg_plan_seconds(plan, "idle", 60);
+    group->h2_streams = limit(plan, "streams", 100);
+    group->h2_connections = limit(plan, "connections", 32);
     lua_pop(plan->L, 1);
+    tg_plan_read_group_tls(plan, group);
     read_peers(plan, group, tg_plan_text(plan, "at"));
 }
 
@@ -201,9 +221,9 @@ int tg_plan_read(lua_State *L)
     plan->L = L;
     lua_settop(L, 1);
     read_settings(plan);
+    tg_plan_read_uses(plan);
     read_listeners(plan);
     read_groups(plan);
-    tg_plan_read_uses(plan);
     tg_plan_read_routes(plan);
     if (!tg_snapshot_finish(plan->snapshot))
         return luaL_error(L, "out of memory");

@@ -62,6 +62,39 @@ uint64_t tg_plan_size(struct tg_plan *plan, const char *name, uint64_t otherwise
     return given && size == 0 ? UINT64_MAX : size;
 }
 
+int tg_plan_word(struct tg_plan *plan, const char *name, const char *const words[], int count, int otherwise)
+{
+    struct tg_slice text = tg_plan_text(plan, name);
+    for (int i = 0; i < count; i++)
+        if (tg_slice_equal(text, tg_slice_from_string(words[i])))
+            return i;
+    return otherwise;
+}
+
+struct tg_slice tg_plan_path(struct tg_plan *plan, struct tg_slice path)
+{
+    if (path.length == 0 || path.at[0] == '/')
+        return path;
+    lua_pushlstring(plan->L, plan->source->folder.at, plan->source->folder.length);
+    lua_pushlstring(plan->L, path.at, path.length);
+    lua_concat(plan->L, 2);
+    return tg_plan_pop_text(plan);
+}
+
+struct tg_trusted_proxies tg_plan_networks(struct tg_plan *plan, const char *name, const char *what)
+{
+    size_t count = tg_plan_enter(plan, name);
+    struct tg_cidr *ranges = tg_plan_alloc(plan, count, sizeof(*ranges));
+    for (size_t i = 0; i < count; i++) {
+        tg_plan_item(plan, i);
+        struct tg_slice text = tg_plan_pop_text(plan);
+        if (!tg_cidr_parse(text, &ranges[i]))
+            luaL_error(plan->L, "%s: \"%s\" is no CIDR", what, text.at);
+    }
+    lua_pop(plan->L, 1);
+    return (struct tg_trusted_proxies){ ranges, count };
+}
+
 size_t tg_plan_enter(struct tg_plan *plan, const char *name)
 {
     luaL_checkstack(plan->L, 8, NULL);

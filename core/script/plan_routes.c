@@ -84,6 +84,11 @@ static struct tg_chain make_chain(struct tg_plan *plan, struct tg_source_order o
     return (struct tg_chain){ uses, count };
 }
 
+struct tg_chain tg_plan_chain(struct tg_plan *plan, const char *name, enum tg_phase phase)
+{
+    return make_chain(plan, read_order(plan, name), phase);
+}
+
 static void make_chains(struct tg_plan *plan, struct tg_route *route, struct tg_source_order order)
 {
     for (int phase = 0; phase < TG_PHASES; phase++) {
@@ -108,6 +113,7 @@ static void read_route_timeouts(struct tg_plan *plan, struct tg_route *route)
     route->timeouts.body_rate = tg_plan_number(plan, "body_rate", settings->body_rate);
     route->timeouts.total = own_seconds(plan, "total");
     route->timeouts.connect = own_seconds(plan, "connect");
+    route->timeouts.tls = own_seconds(plan, "tls");
     route->timeouts.send = own_seconds(plan, "send");
     route->timeouts.first_byte = own_seconds(plan, "first_byte");
     route->timeouts.between_bytes = own_seconds(plan, "between_bytes");
@@ -257,7 +263,8 @@ static void read_none(struct tg_plan *plan, struct tg_source_order *order)
     struct tg_route *none = &snapshot->none;
     none->index = (uint32_t)snapshot->route_count;
     none->timeouts = snapshot->settings.timeouts;
-    none->timeouts.connect = none->timeouts.send = none->timeouts.first_byte = none->timeouts.between_bytes = INFINITY;
+    none->timeouts.connect = none->timeouts.tls = none->timeouts.send = none->timeouts.first_byte =
+        none->timeouts.between_bytes = INFINITY;
     none->body_limit = snapshot->settings.limits.body;
     *order = read_order(plan, "global_uses");
     make_chains(plan, none, *order);

@@ -16,6 +16,8 @@
 #define TG_SCRIPT_STACK ((size_t)128 * 1024 * 1024)
 
 struct tg_peer_registry;
+struct tg_ticket_keys;
+struct tg_tls_library;
 
 /* Everything of one load that doesn't belong to a VM: files, digests, bytecode, values of the environment. Counted,
  * immutable after the load, any thread. */
@@ -27,11 +29,19 @@ struct tg_vm;
 /* Handed to each worker at its start. */
 extern const struct tg_hooks tg_script_hooks;
 
+/* What TLS settings are made with, once for the process; given to each load. */
+struct tg_script_tls {
+    struct tg_tls_library *library; /* NULL: the first load opens it, as its tg.settings says */
+    struct tg_ticket_keys *tickets;
+};
+
 struct tg_script_load_options {
     const char *file;     /* path of gateway.lua */
     const char *lua_path; /* a folder whose lua/ and scripts/ win over the embedded ones; may be NULL */
     uint64_t generation;
     struct tg_peer_registry *registry; /* the snapshot takes its peers from there */
+    struct tg_script_tls *tls;         /* not used by two loads at a time */
+    struct tg_text *warnings;          /* gets lines about what isn't wrong but should be known; may be NULL */
     uint32_t worker_count;             /* what tg.worker.count says */
     double load_time;                  /* seconds for each run of the top level; 0: 10 */
     const _Atomic bool *cancel;        /* set by another thread: give up; may be NULL */
@@ -90,9 +100,9 @@ size_t tg_script_vm_memory(const struct tg_vm *vm);
  * generation then fail. */
 bool tg_script_rebuild(struct tg_lease *lease, struct tg_text *error) __attribute__((warn_unused_result));
 
-/* tidegate check: loads, builds one VM and runs init, in the calling thread. `warnings`: lines about what isn't wrong,
- * yet hardly meant. */
-bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error, struct tg_text *warnings)
+/* tidegate check: loads, builds one VM and runs init, in the calling thread. Its warnings also tell of what is hardly
+ * meant. */
+bool tg_script_check(const struct tg_script_load_options *options, struct tg_text *error)
     __attribute__((warn_unused_result));
 
 #endif

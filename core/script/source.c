@@ -20,9 +20,10 @@ static bool make_maps(struct tg_generation_source *source)
     source->chunks = tg_map_new();
     source->modules = tg_map_new();
     source->files = tg_map_new();
+    source->secrets = tg_map_new();
     source->globs = tg_map_new();
     source->values = tg_map_new();
-    return source->chunks && source->modules && source->files && source->globs && source->values;
+    return source->chunks && source->modules && source->files && source->secrets && source->globs && source->values;
 }
 
 struct tg_generation_source *tg_source_new(const struct tg_script_load_options *options)
@@ -65,6 +66,10 @@ void tg_generation_source_unref(struct tg_generation_source *source)
     free_map(source->chunks);
     free_map(source->modules);
     free_map(source->files);
+    if (source->secrets) {
+        tg_source_forget_secrets(source);
+        tg_map_free(source->secrets);
+    }
     free_map(source->globs);
     free_map(source->values);
     free(source->entries);

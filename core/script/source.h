@@ -28,6 +28,14 @@ struct tg_source_order {
     size_t count;
 };
 
+/* A file that the core alone reads: Lua gets its digest. The content is there while the generation is loaded, and
+ * wiped then: private keys stay with OpenSSL. */
+struct tg_source_secret {
+    struct tg_slice content; /* at is NULL where it could not be read, and once it is forgotten */
+    int problem;             /* errno where it could not be read */
+    char digest[65];         /* SHA-256 in hex */
+};
+
 struct tg_generation_source {
     _Atomic uint32_t references;
     struct tg_arena arena;
@@ -41,6 +49,7 @@ struct tg_generation_source {
     struct tg_map *chunks;  /* by chunk name */
     struct tg_map *modules; /* by module name: chunk names; empty text: there is none */
     struct tg_map *files;   /* by path: content as slices; at is NULL where it could not be read */
+    struct tg_map *secrets; /* by path */
     struct tg_map *globs;   /* by pattern: paths, each ended by a newline */
     struct tg_map *values;  /* of the environment, by name; at is NULL where unset */
     struct tg_source_entry *entries;
@@ -57,11 +66,13 @@ struct tg_generation_source *tg_source_new(const struct tg_script_load_options *
 /* Each is a C function of Lua's, with the source (a light userdata) as its upvalue:
  * module(name): chunk, whether it is the library's; or nil, what is wrong
  * main(): chunk; or nil, message. config_file(path): the same
- * read_file(path): text; or nil, message. glob(pattern): list. getenv(name): string or nil */
+ * read_file(path): text; or nil, message. file_digest(path): hex digits; or nil, message. glob(pattern): list
+ * getenv(name): string or nil */
 int tg_source_lua_module(lua_State *L);
 int tg_source_lua_main(lua_State *L);
 int tg_source_lua_config_file(lua_State *L);
 int tg_source_lua_read_file(lua_State *L);
+int tg_source_lua_file_digest(lua_State *L);
 int tg_source_lua_glob(lua_State *L);
 int tg_source_lua_getenv(lua_State *L);
 
@@ -72,6 +83,11 @@ struct tg_slice tg_source_embedded(struct tg_generation_source *source, const ch
 
 /* The declarations for ffi.cdef. */
 struct tg_slice tg_source_abi(void);
+
+/* source_secret.c. The content of a file whose digest the top level asked for; at is NULL where it didn't, and once the
+ * contents were forgotten. */
+struct tg_slice tg_source_secret(const struct tg_generation_source *source, struct tg_slice path);
+void tg_source_forget_secrets(struct tg_generation_source *source);
 
 /* source_file.c: reading, and the record of what was read. */
 /* Content of a file, in the arena; at is NULL and errno set where it can't be read. Counts to the generation. */

@@ -64,6 +64,7 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_source_function(L, vm->source, "main", tg_source_lua_main);
     set_source_function(L, vm->source, "config_file", tg_source_lua_config_file);
     set_source_function(L, vm->source, "read_file", tg_source_lua_read_file);
+    set_source_function(L, vm->source, "file_digest", tg_source_lua_file_digest);
     set_source_function(L, vm->source, "glob", tg_source_lua_glob);
     set_source_function(L, vm->source, "getenv", tg_source_lua_getenv);
     set_function(L, "spawn", tg_run_lua_spawn);

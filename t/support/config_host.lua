@@ -47,6 +47,10 @@ function config_host.new(files, environment)
     if files[path] then return files[path] end
     return nil, "no such file"
   end
+  function host.file_digest(path)
+    if files[path] then return ("%064x"):format(crc32(files[path])) end
+    return nil, path .. ": no such file"
+  end
   function host.load_file(path)
     local text, why = host.read_file(path)
     if not text then return nil, why end

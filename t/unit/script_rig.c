@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "http/h1_parse.h"
+#include "net/tls_library.h"
+#include "net/tls_tickets.h"
 #include "run_loop.h"
 
 void rig_init(struct rig *rig)
@@ -24,6 +26,8 @@ void rig_init(struct rig *rig)
     rig->worker.hooks = &tg_script_hooks;
     rig->registry = tg_peer_registry_new(rig->loop);
     assert_non_null(rig->registry);
+    rig->tls.tickets = tg_ticket_keys_new();
+    assert_non_null(rig->tls.tickets);
     tg_log_set_level(TG_LOG_ERROR);
 }
 
@@ -43,6 +47,8 @@ void rig_deinit(struct rig *rig)
     char command[128];
     drop_generation(rig);
     tg_peer_registry_free(rig->registry);
+    tg_ticket_keys_free(rig->tls.tickets);
+    tg_tls_library_close(rig->tls.library);
     tg_loop_free(rig->loop);
     tg_text_deinit(&rig->error);
     tg_arena_release_thread_pool();
@@ -75,6 +81,7 @@ bool rig_load(struct rig *rig)
         .file = path,
         .generation = 7,
         .registry = rig->registry,
+        .tls = &rig->tls,
         .worker_count = 1,
         .load_time = rig->load_time,
     };

@@ -20,6 +20,7 @@ struct rig {
     struct tg_worker worker;
     struct tg_lease lease;
     struct tg_peer_registry *registry;
+    struct tg_script_tls tls;
     struct tg_generation_source *source;
     struct tg_snapshot *snapshot;
     struct tg_vm *vm;

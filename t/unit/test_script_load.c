@@ -209,7 +209,9 @@ static void a_load_is_given_up_when_asked(void **state)
     char path[256];
     rig_write(&rig, "gateway.lua", "while true do end\n");
     snprintf(path, sizeof(path), "%sgateway.lua", rig.folder);
-    struct tg_script_load_options options = { .file = path, .registry = rig.registry, .cancel = &cancel };
+    struct tg_script_load_options options = {
+        .file = path, .registry = rig.registry, .tls = &rig.tls, .cancel = &cancel
+    };
     tg_text_clear(&rig.error);
     assert_false(tg_script_load(&options, &rig.source, &rig.snapshot, &rig.error));
     rig_expect_error(&rig, "the load was given up");
@@ -220,17 +222,22 @@ static void check_loads_and_runs_init(void **state)
     (void)state;
     char path[256];
     snprintf(path, sizeof(path), "%sgateway.lua", rig.folder);
-    struct tg_script_load_options options = { .file = path, .registry = rig.registry };
     struct tg_text warnings;
     tg_text_init(&warnings);
+    struct tg_script_load_options options = {
+        .file = path,
+        .registry = rig.registry,
+        .tls = &rig.tls,
+        .warnings = &warnings,
+    };
     rig_write(&rig, "gateway.lua",
               RIG_HEAD "tg.route { path = '/*', upstream = 'app', handlers = { { request = function() end,\n"
                        "init = function() tg.sleep(0.01) error 'in init' end } } }\n");
     tg_text_clear(&rig.error);
-    assert_false(tg_script_check(&options, &rig.error, &warnings));
+    assert_false(tg_script_check(&options, &rig.error));
     rig_expect_error(&rig, "gateway.lua:5: in init");
     rig_write(&rig, "gateway.lua", RIG_HEAD "tg.route { path = '/*', upstream = 'app' }\n");
-    assert_true(tg_script_check(&options, &rig.error, &warnings));
+    assert_true(tg_script_check(&options, &rig.error));
     assert_int_equal(warnings.length, 0);
     tg_text_deinit(&warnings);
 }

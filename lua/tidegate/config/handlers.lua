@@ -13,14 +13,21 @@ local handlers = {}
 ---Phases of this version, in the order of a request's life.
 handlers.PHASES = { "request", "upstream_request", "upstream_response", "response", "error", "log" }
 
+---Phases of a connection, before there is a request: of a listener's handlers.
+handlers.LISTENER_PHASES = { "accept", "client_hello" }
+
 ---Phases that the API has and this version has not.
 handlers.LATER = {
-  accept = true, client_hello = true, request_body = true, peer = true, upstream_failed = true, response_body = true,
-  trailers = true, mirrored = true,
+  request_body = true, peer = true, upstream_failed = true, response_body = true, trailers = true, mirrored = true,
 }
 
+-- Where the phases of a use may stand, and the other way round.
+local PHASES_OF = { route = handlers.PHASES, listener = handlers.LISTENER_PHASES }
+local ELSEWHERE = { route = {}, listener = {} }
+
 local KEYS = { init = true, options = true, must_run = true }
-for _, phase in ipairs(handlers.PHASES) do KEYS[phase] = true end
+for _, phase in ipairs(handlers.PHASES) do KEYS[phase], ELSEWHERE.listener[phase] = true, true end
+for _, phase in ipairs(handlers.LISTENER_PHASES) do KEYS[phase], ELSEWHERE.route[phase] = true, true end
 for phase in pairs(handlers.LATER) do KEYS[phase] = true end
 
 local shown, sorted_keys = values.shown, values.sorted_keys
@@ -62,7 +69,7 @@ local function add(use)
   return n
 end
 
-local function declare_one(item, at, word)
+local function declare_one(item, at, word, where)
   local named, given = item, {}
   if type(item) == "table" and not getmetatable(item) and item[1] ~= nil then
     named = item[1]
@@ -71,15 +78,16 @@ local function declare_one(item, at, word)
     end
   end
   local handler, name, object = read_handler(named, at, word)
-  return add { handler = handler, name = name, object = object, given = given, at = at }
+  return add { handler = handler, name = name, object = object, given = given, at = at, where = where }
 end
 
 ---Declares the uses of a `handlers` list; gives their numbers.
 ---@param list any
 ---@param at string
 ---@param word string
+---@param where "route"|"listener"|nil  whose handlers they are; nil: a route's
 ---@return integer[]
-function handlers.declare(list, at, word)
+function handlers.declare(list, at, word, where)
   if type(list) ~= "table" or getmetatable(list) then
     place.raise(at, word, "handlers: a list expected, got %s", shown(list))
   end
@@ -91,7 +99,7 @@ function handlers.declare(list, at, word)
         shown(key), inner or "{ handler, option = ... }")
     end
   end
-  for i = 1, #list do numbers[i] = declare_one(list[i], at, word) end
+  for i = 1, #list do numbers[i] = declare_one(list[i], at, word, where or "route") end
   return numbers
 end
 
@@ -100,12 +108,18 @@ end
 ---@param at string
 ---@return integer
 function handlers.declare_inline(phases, at)
-  return add { handler = phases, name = place_of_table(phases), given = {}, at = at }
+  return add { handler = phases, name = place_of_table(phases), given = {}, at = at, where = "route" }
 end
 
-local function check_key(handler, key, raise)
+local BELONGS = {
+  route = "phase %q belongs to the handlers of tg.listen, not to a route's",
+  listener = "phase %q belongs to the handlers of routes: a listener's have \"accept\" and \"client_hello\"",
+}
+
+local function check_key(handler, key, where, raise)
   if type(key) ~= "string" then raise(("a phase has a name, got %s"):format(shown(key))) end
   if key:sub(1, 1) == "_" then return end
+  if ELSEWHERE[where][key] then raise(BELONGS[where]:format(key)) end
   if handlers.LATER[key] then raise(("phase %q is not available in this version of tidegate"):format(key)) end
   if not KEYS[key] then
     local nearest = suggest.nearest(key, KEYS)
@@ -116,14 +130,14 @@ local function check_key(handler, key, raise)
   if type(handler[key]) ~= kind then raise(("%s: a %s expected, got %s"):format(key, kind, shown(handler[key]))) end
 end
 
-local function check_table(handler, raise)
+local function check_table(handler, where, raise)
   if handler == true then raise 'the module returned nothing: the file of a handler ends with "return handler"' end
   if type(handler) ~= "table" then
     raise(("a handler is a table of phase functions, the module returned %s"):format(shown(handler)))
   end
   local functions = 0
   for _, key in ipairs(sorted_keys(handler)) do
-    check_key(handler, key, raise)
+    check_key(handler, key, where, raise)
     if key ~= "options" and key ~= "must_run" and type(handler[key]) == "function" then functions = functions + 1 end
   end
   if functions == 0 then raise "has no phase" end
@@ -135,14 +149,15 @@ end
 function handlers.resolve(use, names)
   use.name = use.name or type(use.handler) == "table" and place_of_table(use.handler) or "handler"
   local function raise(message) place.raise(use.at, use.name, "%s", message) end
-  check_table(use.handler, raise)
+  check_table(use.handler, use.where, raise)
   use.specs = use.handler.options and options.read_specs(use.handler.options, raise)
   local o = options.read(use.specs, use.given, names, raise)
   use.options = use.object or o
   use.phases = {}
-  for _, phase in ipairs(handlers.PHASES) do
+  for _, phase in ipairs(PHASES_OF[use.where]) do
     if use.handler[phase] then use.phases[#use.phases + 1] = phase end
   end
+  if use.where == "listener" and #use.phases == 0 then raise 'a listener\'s handler has "accept" or "client_hello"' end
 end
 
 ---A use in the form of the plan.

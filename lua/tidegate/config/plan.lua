@@ -6,6 +6,7 @@
 --   phase            "load" while the top level runs, "run" afterwards; C sets it
 --   folder           folder of gateway.lua
 --   read_file(path)  string, or nil, err; relative paths are meant from `folder`; becomes part of the generation
+--   file_digest(path)  SHA-256 in hex of a file that only the core reads, or nil, err; becomes part of the generation
 --   glob(pattern)    sorted list of paths relative to `folder`
 --   load_file(path)  compiled chunk of that configuration file, or nil, err; chunk name "@" and the short path
 --   getenv(name)     string or nil
@@ -30,28 +31,42 @@
 -- unless "sorted" is said; `at` is "file:line" of the word; `?` may be absent, all else is always there.
 --
 --   settings
+--     at?                where tg.settings stands
 --     workers            0: one for each CPU (`--workers` wins over it)
 --     limits             head, fields, target, body, replay (body bytes kept for a retry), connections (a worker)
 --     timeouts           header, idle, tunnel_idle, total (seconds), body_rate (least bytes a second)
 --     access_log         file ("stdout", or a path; relative: from `folder`), off (boolean)
 --     error_log          file ("stderr", or a path), level ("debug", "info", "warn", "error")
 --     trusted_proxies    list of CIDRs "10.0.0.0/8", "::1/128"
+--     http2              streams, window, connection_window, resets, control, idle_frames, continuations, queued
+--     tls                ticket_rotation (seconds), key_log? (a path; relative: from `folder`)
+--     fips               boolean
 --     scripts            load_time (seconds), memory (cap of one VM)
 --     generations        keep (integer), detach (seconds)
 --     stop               grace (seconds an idle client connection waits for one more request), deadline (seconds)
---   listeners            list of { name, address, at }; one entry for each address, so several may share a name
---                        (those of one `tg.listen`); address "127.0.0.1:80", "[::1]:80"
---   upstreams            list, sorted by name: { name, at, peers, balance, protocol, timeouts, pool, retry }
+--   listeners            list of { name, address, at, tls?, redirect_port?, proxy_protocol?, uses }; one entry for each
+--                        address, so several may share a name (those of one `tg.listen`); address "127.0.0.1:80",
+--                        "[::1]:80". A file is { path, sha256 }
+--     tls                certificates, client_cas (list of files), policy ("intermediate", "modern"), http2 (boolean),
+--                        unknown_names ("default", "refuse"), session_life (seconds)
+--       certificates     list, never empty, of { name?, cert, key, cert2?, key2?, ocsp?, ocsp2?, client_ca?,
+--                        client_auth }; files, but for name and client_auth ("none", "optional", "require")
+--     redirect_port      every request is answered with 308 to https at this port
+--     proxy_protocol     list of CIDRs: who begins with a PROXY header
+--     uses               list of numbers of uses, whose phases are "accept" and "client_hello"
+--   upstreams            list, sorted by name: { name, at, peers, balance, protocol, tls?, timeouts, pool, retry }
 --     peers              list of { address, weight, priority }; address "10.0.0.1:80", "[::1]:80", "unix:/path"; weight
 --                        1 to 1000; priority 0 to 9, lower ones first
 --     balance            "round_robin"
---     protocol           "h1"
---     timeouts           connect, send, first_byte, between_bytes, total?
---     pool               size (idle connections for each peer, in all workers), idle (seconds)
+--     protocol           "auto", "h1", "h2"
+--     tls                verify (boolean), sni?, ca?, cert?, key? (files)
+--     timeouts           connect, tls, send, first_byte, between_bytes, total?
+--     pool               size (idle connections for each peer, in all workers), idle (seconds), streams (of an HTTP/2
+--                        connection), connections (of HTTP/2, for each peer and worker)
 --     retry              attempts (1: none but the first)
 --   uses                 list of { name, at, must_run, phases, options }: one entry each time a handler is used
 --     phases             list in the order of a request's life: "request", "upstream_request", "upstream_response",
---                        "response", "error", "log"
+--                        "response", "error", "log"; or, of a listener's, "accept", "client_hello"
 --     options            what can be written down of them; only for `serialise`
 --   global_uses          list of numbers of uses: those of `tg.use`
 --   splits               list, sorted by name: { name, at, salt, control, arms, request_header?, response_header? };
@@ -72,8 +87,8 @@
 --     raw_path           boolean
 --     half_close         "answer" or "abort"
 --     on_script_error    "fail" or "continue"
---     timeouts           tunnel_idle, body_rate; connect?, send?, first_byte?, between_bytes?, total?: where absent,
---                        those of the upstream hold, then those of the settings
+--     timeouts           tunnel_idle, body_rate; connect?, tls?, send?, first_byte?, between_bytes?, total?: where
+--                        absent, those of the upstream hold, then those of the settings
 --     limits             body
 --     retry?             { attempts }, over the upstream's
 --     uses               list of numbers of uses in the order of the chain: tg.use, groups from outer to inner, the
@@ -98,7 +113,10 @@ local sorted_keys = values.sorted_keys
 local function listeners()
   local list = {}
   for i, listener in ipairs(declarations.listeners) do
-    list[i] = { name = listener.name, address = listener.address, at = listener.at }
+    list[i] = {
+      name = listener.name, address = listener.address, at = listener.at, tls = listener.tls,
+      redirect_port = listener.redirect_port, proxy_protocol = listener.proxy_protocol, uses = listener.uses,
+    }
   end
   return list
 end
@@ -136,6 +154,17 @@ local function resolve_uses(route_list)
   return list
 end
 
+local function check_hellos()
+  for _, listener in ipairs(declarations.listeners) do
+    for _, number in ipairs(listener.tls and {} or listener.uses) do
+      local use = declarations.uses[number]
+      if use.handler.client_hello then
+        place.raise(use.at, use.name, "client_hello never comes: the listener has no tls")
+      end
+    end
+  end
+end
+
 ---Checks everything across declarations and makes the plan of it; raises a string where something is wrong.
 ---@return table
 function plan.build()
@@ -144,12 +173,15 @@ function plan.build()
     error('no tg.listen: the gateway would serve nobody (tg.listen "127.0.0.1:8080")', 0)
   end
   local complete = settings.complete(declarations.settings and declarations.settings.fields)
+  complete.at = declarations.settings and declarations.settings.at
   local route_list = routes.build(complete)
   check_splits()
+  local uses = resolve_uses(route_list)
+  check_hellos()
   return {
     settings = complete, listeners = listeners(), upstreams = by_name(declarations.upstreams, as_it_is),
-    splits = by_name(declarations.splits, split_entry), routes = route_list,
-    uses = resolve_uses(route_list), global_uses = declarations.global_uses,
+    splits = by_name(declarations.splits, split_entry), routes = route_list, uses = uses,
+    global_uses = declarations.global_uses,
   }
 end
 

@@ -119,11 +119,16 @@ local function one_route(declared, settings)
 end
 
 local function check_listeners(route, declared)
-  local there = {}
-  for _, listener in ipairs(declarations.listeners) do there[listener.name] = true end
+  local there, redirecting = {}, {}
+  for _, listener in ipairs(declarations.listeners) do
+    there[listener.name], redirecting[listener.name] = true, listener.redirect_port ~= nil
+  end
   for _, name in ipairs(route.listeners) do
     if not there[name] then
       place.raise(declared.at, declared.word, "unknown listener %q%s", name, suggest.text(name, there))
+    end
+    if redirecting[name] then
+      place.raise(declared.at, declared.word, "listener %q redirects all requests: no route gets one of them", name)
     end
   end
 end

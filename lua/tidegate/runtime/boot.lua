@@ -2,7 +2,7 @@
 --
 --   module(name)          chunk of that module, and whether it is the library's; or nil, what is wrong
 --   main()                chunk of the main file; config_file(path): of an included one; or nil, message
---   read_file(path), glob(pattern), getenv(name)   of this generation
+--   read_file(path), file_digest(path), glob(pattern), getenv(name)   of this generation
 --   spawn(main, task, f, ...)   starts a task: pointer and serial; cancel(pointer, serial)
 --                         gives false where it is the one that runs
 --   abi                   declarations for ffi.cdef

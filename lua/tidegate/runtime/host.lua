@@ -39,7 +39,8 @@ return function(host, core)
 
   host.folder, host.version, host.generation = core.folder, core.version, core.generation
   host.worker_id, host.worker_count = core.worker_id, core.worker_count
-  host.read_file, host.glob, host.getenv = core.read_file, core.glob, core.getenv
+  host.read_file, host.file_digest = core.read_file, core.file_digest
+  host.glob, host.getenv = core.glob, core.getenv
 
   function host.now() return C.tg_abi_now(control) end
   function host.clock() return C.tg_abi_clock(control) end

@@ -89,6 +89,10 @@ for _, phase in ipairs(handlers.PHASES) do
   ROUTE[phase] = values.func
   GROUP[phase] = function() return nil, "a phase by itself belongs to a route; in a group it goes into handlers" end
 end
+for _, phase in ipairs(handlers.LISTENER_PHASES) do
+  local function belongs_to_listener() return nil, "belongs to the handlers of tg.listen" end
+  ROUTE[phase], GROUP[phase] = belongs_to_listener, belongs_to_listener
+end
 for phase in pairs(handlers.LATER) do ROUTE[phase], GROUP[phase] = values.later, values.later end
 
 local read_route = values.record(ROUTE)

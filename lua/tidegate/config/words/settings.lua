@@ -19,6 +19,12 @@ settings.DEFAULTS = {
   access_log = { file = "stdout", off = false },
   error_log = { file = "stderr", level = "info" },
   trusted_proxies = {},
+  http2 = {
+    streams = 128, window = 64 * KB, connection_window = MB, resets = 500, control = 1000, idle_frames = 5000,
+    continuations = 8, queued = 500,
+  },
+  tls = { ticket_rotation = 8 * 3600 },
+  fips = false,
   scripts = { load_time = 10, memory = 128 * MB },
   generations = { keep = 8, detach = 60 },
   stop = { grace = 1, deadline = 30 },
@@ -78,6 +84,14 @@ local read = values.record {
   error_log = log({ file = values.text, level = values.one_of { "debug", "info", "warn", "error" } },
     'a path or "stderr"'),
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
+  http2 = values.record {
+    streams = values.integer(1, 65536), window = values.integer(4 * KB, GB),
+    connection_window = values.integer(64 * KB, 2 ^ 31 - 1), resets = values.integer(1, 1000000),
+    control = values.integer(1, 1000000), idle_frames = values.integer(1, 10000000),
+    continuations = values.integer(1, 8), queued = values.integer(1, 100000),
+  },
+  tls = values.record { ticket_rotation = values.integer(1, 7 * 86400), key_log = values.text },
+  fips = values.boolean,
   scripts = values.record {
     load_time = values.seconds, memory = values.integer(4 * MB, 64 * GB), cpu = later, allow = later,
   },
@@ -103,6 +117,14 @@ function settings.complete(given)
   return result
 end
 
+local function check_windows(fields, at)
+  local http2 = values.with_defaults(values.with_defaults({}, fields.http2 or {}), settings.DEFAULTS.http2)
+  if http2.connection_window < http2.window then
+    place.raise(at, "tg.settings", "http2: connection_window (%d) is smaller than window (%d), that of one stream",
+      http2.connection_window, http2.window)
+  end
+end
+
 ---@param given table
 local function word(given)
   local at = declarations.open_outside_groups "tg.settings"
@@ -111,6 +133,7 @@ local function word(given)
   end
   local fields, why, path = read(given)
   if not fields then place.wrong(at, "tg.settings", why, path) end
+  check_windows(fields, at)
   declarations.settings = { at = at, fields = fields }
 end
 
