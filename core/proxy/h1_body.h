@@ -26,7 +26,8 @@ struct tg_h1_body_writer {
 };
 
 void tg_h1_body_writer_init(struct tg_h1_body_writer *writer, enum tg_framing framing, uint64_t length);
-/* Sends everything from the queue, and the end where `end`. false: out of memory, or more or fewer bytes than were
+/* Sends everything from the queue, and the end where `end`. `trailers` go with a chunked body alone, asked for or not:
+ * who doesn't want them passes them over (RFC 9112 7.1.2). false: out of memory, or more or fewer bytes than were
  * promised: the connection must be broken off. */
 bool tg_h1_body_write(struct tg_h1_body_writer *writer, struct tg_stream *stream, struct tg_buffer_queue *bytes,
                       bool end, const struct tg_fields *trailers) __attribute__((warn_unused_result));

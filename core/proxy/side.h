@@ -26,15 +26,16 @@ enum tg_reason {
     TG_REASON_TIMEOUT,
     TG_REASON_INVALID, /* not understandable as HTTP */
     TG_REASON_TOO_LARGE,
-    TG_REASON_OVERLOAD,    /* no descriptors, no memory */
-    TG_REASON_SHUTDOWN,    /* the gateway or the generation ends */
-    TG_REASON_SCRIPT,      /* a script aborted */
-    TG_REASON_UNPROCESSED, /* upstream says that it didn't process the request (REFUSED_STREAM, or beyond GOAWAY's last
-                              stream): it may be sent elsewhere whatever its method (RFC 9113 8.7) */
-    TG_REASON_CANCELLED,   /* upstream reset the stream with CANCEL */
-    TG_REASON_CALM,        /* upstream reset the stream with ENHANCE_YOUR_CALM */
-    TG_REASON_UNTRUSTED,   /* the peer's certificate, or its TLS (INADEQUATE_SECURITY) */
-    TG_REASON_MISDIRECTED, /* a stream of this connection got 421: on a fresh one it may be answered */
+    TG_REASON_OVERLOAD,     /* no descriptors, no memory */
+    TG_REASON_SHUTDOWN,     /* the gateway or the generation ends */
+    TG_REASON_SCRIPT,       /* a script aborted */
+    TG_REASON_UNPROCESSED,  /* upstream says that it didn't process the request (REFUSED_STREAM, or beyond GOAWAY's last
+                               stream): it may be sent elsewhere whatever its method (RFC 9113 8.7) */
+    TG_REASON_CANCELLED,    /* upstream reset the stream with CANCEL */
+    TG_REASON_CALM,         /* upstream reset the stream with ENHANCE_YOUR_CALM */
+    TG_REASON_UNTRUSTED,    /* the peer's certificate, or its TLS (INADEQUATE_SECURITY) */
+    TG_REASON_MISDIRECTED,  /* a stream of this connection got 421: on a fresh one it may be answered */
+    TG_REASON_STREAM_RESET, /* upstream reset the stream with a code that none of these says: its connection lives */
 };
 
 struct tg_client_side_ops {

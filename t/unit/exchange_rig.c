@@ -344,8 +344,9 @@ void start(enum tg_method method, struct tg_slice text, enum tg_framing framing,
     head.authority.text = head.authority.host = TG_SLICE("a");
     tg_fields_init(&head.fields, &arena);
     append_all(&head.fields, f->request_fields);
+    if (f->client_reset || f->client_detached)
+        tg_deadline_set(&f->deadline, INFINITY);
     f->client_reset = f->client_detached = f->got_end = false;
-    tg_deadline_set(&f->deadline, INFINITY);
     const char *why;
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &f->info.peer, &why));
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &f->info.local, &why));

@@ -361,6 +361,107 @@ static void test_a_tunnel_before_the_request_is_whole_is_502(void **state)
     assert_int_equal(tg_buffer_queue_length(&f->sent), 0);
 }
 
+/* [W03] */
+static void test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange(void **state)
+{
+    (void)state;
+    start(TG_METHOD_POST, TG_SLICE("POST"), TG_FRAMING_LENGTH, 100);
+    tg_exchange_from_client_body(f->exchange, bytes("part"));
+    turn();
+    answer_head(200, TG_FRAMING_LENGTH, 5);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_int_equal(f->status, 200);
+    assert_int_equal(tg_buffer_queue_length(&f->got), 5);
+    assert_true(f->got_end && f->client_detached && !f->client_reset);
+    assert_true(f->upstream_reset && !f->upstream_detached); /* the request is not over there [D01] */
+    assert_int_equal(f->upstream_reset_reason, TG_REASON_NONE);
+}
+
+/* Streams of one connection lend the same timer to their exchanges. */
+static void test_exchanges_that_share_a_timer_only_move_it_earlier(void **state)
+{
+    (void)state;
+    get();
+    struct tg_exchange *slow = f->exchange;
+    assert_true(f->deadline.at > 1059 && f->deadline.at < 1061);
+    f->snapshot->routes[0].timeouts.total = 10;
+    get();
+    struct tg_exchange *quick = f->exchange;
+    assert_true(f->deadline.at < 1010.01);
+    f->clock.now += 5;
+    turn();
+    f->exchange = slow;
+    answer_head(200, TG_FRAMING_CHUNKED, 0); /* silence has a later end now */
+    turn();
+    assert_true(f->deadline.at < 1010.01);
+    f->exchange = quick;
+    answer_whole();
+    assert_true(f->client_detached);
+    assert_true(f->deadline.at < 1010.01); /* it isn't theirs to clear */
+    f->exchange = slow;
+    assert_true(tg_exchange_tick(slow) > 1064 && tg_exchange_tick(slow) < 1066);
+    f->clock.now += 61;
+    turn();
+    assert_true(tg_exchange_tick(slow) == INFINITY);
+    turn();
+    assert_true(f->client_reset);
+}
+
+static void test_one_exchanges_end_of_time_is_not_the_others(void **state)
+{
+    (void)state;
+    get();
+    struct tg_exchange *patient = f->exchange;
+    f->snapshot->routes[0].timeouts.total = 10;
+    get();
+    struct tg_exchange *hasty = f->exchange;
+    f->clock.now += 11;
+    tg_deadline_set(&f->deadline, INFINITY); /* as its owner does when it fires, asking each of them */
+    turn();
+    assert_true(tg_exchange_tick(hasty) == INFINITY);
+    assert_true(tg_exchange_tick(patient) > 1059);
+    turn();
+    assert_int_equal(f->status, 504);
+    f->exchange = patient;
+    answer_whole();
+    assert_int_equal(f->status, 200);
+}
+
+static void test_interim_responses_are_passed_on_up_to_a_limit(void **state)
+{
+    (void)state;
+    get();
+    struct tg_response_head head = { .status = 103, .version = TG_HTTP_2 };
+    tg_fields_init(&head.fields, &f->exchange->arena);
+    for (int i = 0; i < 8; i++)
+        tg_exchange_from_upstream_informational(f->exchange, &head);
+    assert_int_equal(f->informational, 8);
+    tg_exchange_from_upstream_informational(f->exchange, &head);
+    turn();
+    assert_int_equal(f->informational, 8);
+    assert_int_equal(f->status, 502);
+}
+
+/* What HTTP/2 may carry beside a length. [V10] */
+static void test_trailers_come_with_the_end_whatever_the_framing(void **state)
+{
+    (void)state;
+    struct tg_fields trailers;
+    get();
+    tg_fields_init(&trailers, &f->exchange->arena);
+    assert_true(tg_fields_append(&trailers, TG_FIELD_OTHER, TG_SLICE("x-sum"), TG_SLICE("5")));
+    answer_head(200, TG_FRAMING_LENGTH, 5);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    tg_exchange_from_upstream_trailers(f->exchange, &trailers);
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_true(f->got_end && f->declared_length);
+    assert_true(has_line(f->trailers, "x-sum: 5"));
+    assert_true(f->client_detached && f->upstream_detached);
+}
+
 static void test_a_waiting_phase_is_cancelled_once_when_the_client_leaves(void **state)
 {
     (void)state;
@@ -420,6 +521,11 @@ int main(void)
         TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
         TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
         TEST(test_a_tunnel_before_the_request_is_whole_is_502),
+        TEST(test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange),
+        TEST(test_exchanges_that_share_a_timer_only_move_it_earlier),
+        TEST(test_one_exchanges_end_of_time_is_not_the_others),
+        TEST(test_interim_responses_are_passed_on_up_to_a_limit),
+        TEST(test_trailers_come_with_the_end_whatever_the_framing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,6 +164,7 @@ static void test_a_reset_before_the_head_means_what_grpc_says(void **state)
     check_reset(TG_REASON_CALM, "grpc-status: 8");
     check_reset(TG_REASON_UNTRUSTED, "grpc-status: 7");
     check_reset(TG_REASON_INVALID, "grpc-status: 13");
+    check_reset(TG_REASON_STREAM_RESET, "grpc-status: 13");
     check_reset(TG_REASON_RESET, "grpc-status: 14");
 }
 

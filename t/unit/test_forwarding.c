@@ -42,7 +42,7 @@ static int finish(void **state)
 }
 
 /* As if this head had come from 203.0.113.9. */
-static void receive(struct fixture *fixture, const char *text)
+static void receive_by(struct fixture *fixture, struct tg_slice scheme, const char *text)
 {
     struct tg_exchange *exchange = &fixture->exchange;
     const struct tg_http_limits limits = TG_HTTP_LIMITS_DEFAULT;
@@ -52,7 +52,12 @@ static void receive(struct fixture *fixture, const char *text)
     if (!tg_h1_parse_request(head, &limits, &exchange->arena, &exchange->request, &problem))
         fail_msg("%s", problem.reason);
     assert_true(tg_ip_parse(TG_SLICE("203.0.113.9"), &exchange->peer_ip));
-    tg_client_identify(&exchange->request, &exchange->peer_ip, TG_SLICE("http"), &none, &exchange->client);
+    tg_client_identify(&exchange->request, &exchange->peer_ip, scheme, &none, &exchange->client);
+}
+
+static void receive(struct fixture *fixture, const char *text)
+{
+    receive_by(fixture, TG_SLICE("http"), text);
 }
 
 static void prepare(struct fixture *fixture)
@@ -102,6 +107,29 @@ static void the_forwarded_family_is_our_own_word(void **state)
     assert_field(fields, "x-real-ip", "203.0.113.9");
     assert_field(fields, "x-forwarded-host", "shop.example");
     assert_field(fields, "x-forwarded-proto", "http");
+}
+
+static void what_came_under_tls_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->exchange.listener_port = 8443;
+    receive_by(fixture, TG_SLICE("https"), "GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: http\r\n\r\n");
+    prepare(fixture);
+    const struct tg_fields *fields = &fixture->exchange.outgoing.fields;
+    assert_field(fields, "x-forwarded-proto", "https");
+    assert_field(fields, "x-forwarded-port", "8443");
+    assert_field(fields, "forwarded", "for=203.0.113.9;host=\"shop.example\";proto=https");
+}
+
+static void the_wish_for_trailers_goes_up_where_it_came(void **state)
+{
+    struct fixture *fixture = *state;
+    receive(fixture, "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\n\r\n");
+    prepare(fixture);
+    assert_true(fixture->exchange.outgoing.te_trailers);
+    receive(fixture, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    prepare(fixture);
+    assert_false(fixture->exchange.outgoing.te_trailers);
 }
 
 static void the_host_is_preserved_unless_the_route_says_otherwise(void **state)
@@ -246,13 +274,15 @@ static void a_page_without_id_or_phrase_is_a_page_still(void **state)
 static void each_reason_has_a_name_and_a_status(void **state)
 {
     (void)state;
-    for (int reason = TG_REASON_NONE + 1; reason <= TG_REASON_SCRIPT; reason++) {
+    for (int reason = TG_REASON_NONE + 1; reason <= TG_REASON_STREAM_RESET; reason++) {
         assert_true(strlen(tg_reason_name((enum tg_reason)reason)) > 0);
         assert_true(strlen(tg_reason_code((enum tg_reason)reason)) > 0);
         assert_in_range(tg_reason_status((enum tg_reason)reason), 400, 599);
     }
     assert_int_equal(tg_reason_status(TG_REASON_TIMEOUT), 504);
     assert_int_equal(tg_reason_status(TG_REASON_REFUSED), 502);
+    assert_int_equal(tg_reason_status(TG_REASON_UNTRUSTED), 502);
+    assert_int_equal(tg_reason_status(TG_REASON_UNPROCESSED), 503);
     assert_string_equal(tg_reason_name(TG_REASON_NONE), "");
 }
 
@@ -262,6 +292,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(what_an_attempt_changes_leaves_the_request_as_it_was),
         T(the_forwarded_family_is_our_own_word),
+        T(what_came_under_tls_says_so),
+        T(the_wish_for_trailers_goes_up_where_it_came),
         T(the_host_is_preserved_unless_the_route_says_otherwise),
         T(a_host_that_a_handler_set_wins_over_the_route),
         T(a_request_without_host_goes_up_with_that_of_the_peer),
