@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "proxy/pool_state.h"
+#include "proxy/upstream_auth.h"
 
 struct tg_pool_peer *tg_pool_find_peer(const struct tg_pool *pool, const struct tg_peer *peer)
 {
@@ -32,6 +33,7 @@ static struct tg_pool_peer *new_peer(struct tg_pool *pool, uint32_t index)
     if (!entry)
         return NULL;
     tg_list_init(&entry->hot);
+    tg_list_init(&entry->h2);
     tg_list_init(&entry->waiting);
     tg_list_init(&entry->dials);
     pool->peers[index] = entry;
@@ -45,9 +47,65 @@ static struct tg_pool_peer *ensure_peer(struct tg_pool *pool, const struct tg_pe
     if (entry || !grow_table(pool, peer->index))
         return entry;
     entry = pool->peers[peer->index] ? pool->peers[peer->index] : new_peer(pool, peer->index);
-    if (entry)
+    if (entry) {
         entry->serial = peer->serial;
+        entry->facts = (struct tg_upstream_h2_facts){ 0 };
+        entry->dial_failed_at = 0;
+    }
     return entry;
+}
+
+static void set_terms(struct tg_pool_peer *entry, const struct tg_group *group, double timeout)
+{
+    entry->terms = (struct tg_pool_terms){
+        .limits = { timeout, group->timeouts.tls },
+        .size = group->pool_size,
+        .idle = group->pool_idle,
+        .h2 = { group->h2_streams, group->pool_idle },
+        .h2_connections = group->h2_connections,
+    };
+}
+
+static bool is_websocket(const struct tg_request_head *head)
+{
+    return tg_slice_equal(head->upgrade, TG_SLICE("websocket"));
+}
+
+/* An upgrade, and credentials that stand for a connection, belong to HTTP/1: where a peer speaks nothing but HTTP/2
+ * there is an extended CONNECT for the one, and nothing for the others. */
+static enum tg_pool_need need_of(const struct tg_pool_peer *entry, const struct tg_exchange *exchange,
+                                 const struct tg_peer *peer)
+{
+    const struct tg_request_head *head = &exchange->outgoing;
+    if (peer->protocol == TG_PROTOCOL_H1 || (peer->protocol == TG_PROTOCOL_AUTO && !peer->tls))
+        return TG_POOL_H1;
+    if (peer->protocol == TG_PROTOCOL_H2)
+        return is_websocket(head) ? TG_POOL_WEBSOCKET : TG_POOL_ANY;
+    if (is_websocket(head) && tg_pool_choose_h2(entry, true, 0))
+        return TG_POOL_WEBSOCKET;
+    return head->upgrade.length > 0 || tg_upstream_auth_in_request(&head->fields) ? TG_POOL_H1 : TG_POOL_ANY;
+}
+
+static struct tg_upstream_side *take_h2(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange,
+                                        struct tg_peer *peer, enum tg_pool_need need)
+{
+    struct tg_upstream_h2 *connection =
+        need == TG_POOL_H1 ? NULL : tg_pool_choose_h2(entry, need == TG_POOL_WEBSOCKET, 0);
+    struct tg_upstream_side *side = connection ? tg_upstream_h2_begin(connection, exchange, &entry->terms.h2) : NULL;
+    if (side)
+        tg_pool_grow(pool, entry, peer);
+    return side;
+}
+
+static struct tg_upstream_side *take_h1(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange,
+                                        struct tg_group *group, struct tg_peer *peer, bool careful)
+{
+    struct tg_upstream_h1 *connection =
+        peer->protocol == TG_PROTOCOL_H2 ? NULL : tg_pool_take_idle(pool, entry, peer, careful);
+    if (!connection)
+        return NULL;
+    tg_upstream_h1_begin(connection, exchange, group);
+    return &connection->side;
 }
 
 static struct tg_upstream_side *acquire(struct tg_connector *connector, struct tg_exchange *exchange,
@@ -60,16 +118,18 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
         tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD, NULL);
         return NULL;
     }
-    entry->terms = (struct tg_pool_terms){ { timeout, group->timeouts.tls }, group->pool_size, group->pool_idle };
-    struct tg_upstream_h1 *connection = fresh ? NULL : tg_pool_take_idle(pool, entry, peer, careful);
-    if (connection) {
+    set_terms(entry, group, timeout);
+    enum tg_pool_need need = need_of(entry, exchange, peer);
+    struct tg_upstream_side *side = fresh ? NULL : take_h2(pool, entry, exchange, peer, need);
+    if (!side && !fresh)
+        side = take_h1(pool, entry, exchange, group, peer, careful);
+    if (side) {
         tg_counters_add(tg_loop_counters(pool->worker->loop), TG_COUNTER_UPSTREAM_REUSES, 1);
-        tg_upstream_h1_begin(connection, exchange, group);
-        return &connection->side;
+        return side;
     }
     if (!fresh)
         tg_pool_note_miss(pool, peer);
-    tg_pool_wait(pool, entry, exchange, peer);
+    tg_pool_wait(pool, entry, exchange, peer, need, fresh);
     return NULL;
 }
 
@@ -96,8 +156,10 @@ void tg_pool_free(struct tg_pool *pool)
 {
     tg_pool_idle_deinit(pool);
     for (size_t i = 0; i < pool->peer_capacity; i++) {
-        if (pool->peers[i])
+        if (pool->peers[i]) {
             tg_pool_wait_end(pool->peers[i]);
+            tg_pool_h2_end(pool->peers[i]);
+        }
         free(pool->peers[i]);
     }
     free(pool->peers);

@@ -1,9 +1,20 @@
-/* Exchanges that wait for a connection, and the dials for them. */
+/* Exchanges that wait for a connection, and the dials for them. Where HTTP/1 is spoken, or nobody knows yet, each has a
+ * dial of its own. Where HTTP/2 is, they wait in line for whatever becomes free first, and there are so many dials as
+ * their number asks for. */
 #include "proxy/pool_state.h"
+
+static const double PAUSE_AFTER_FAILURE = 1; /* seconds */
+static const char no_websocket[] = "the peer speaks HTTP/2 without WebSocket (RFC 8441)";
+
+static struct tg_pool_waiter *waiter_at(struct tg_list *link)
+{
+    return TG_CONTAINER_OF(link, struct tg_pool_waiter, link);
+}
 
 static void stop_waiting(struct tg_pool_waiter *waiter)
 {
     tg_list_remove(&waiter->link);
+    tg_deadline_deinit(&waiter->limit);
     waiter->exchange->connecting = NULL;
     if (waiter->dial)
         waiter->dial->context = NULL;
@@ -16,6 +27,76 @@ static void fail_waiter(struct tg_pool_waiter *waiter, enum tg_reason reason, co
     tg_exchange_from_connector_failed(waiter->exchange, reason, detail);
 }
 
+static uint32_t count(const struct tg_list *list)
+{
+    uint32_t items = 0;
+    for (const struct tg_list *link = list->next; link != list; link = link->next)
+        items++;
+    return items;
+}
+
+/* --- dials --- */
+
+static struct tg_dial *start_dial(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_peer *peer, bool h1_only)
+{
+    struct tg_dial *dial = tg_dial_start(&pool->dialer, pool->worker, peer, &entry->terms.limits, h1_only);
+    if (dial)
+        tg_list_append(&entry->dials, &dial->link);
+    return dial;
+}
+
+static bool dial_alone(struct tg_pool_waiter *waiter)
+{
+    bool h1_only = waiter->need == TG_POOL_H1 && waiter->peer->protocol == TG_PROTOCOL_AUTO;
+    waiter->dial = start_dial(waiter->pool, waiter->entry, waiter->peer, h1_only);
+    if (!waiter->dial)
+        return false;
+    waiter->dial->context = waiter;
+    tg_deadline_clear(&waiter->limit); /* the dial has its own */
+    return true;
+}
+
+static struct tg_pool_waiter *first_in_line(const struct tg_pool_peer *entry)
+{
+    for (struct tg_list *link = entry->waiting.next; link != &entry->waiting; link = link->next) {
+        if (!waiter_at(link)->dial)
+            return waiter_at(link);
+    }
+    return NULL;
+}
+
+/* As many as those in line are expected to fill, within what the group allows for a peer; but one that can do with none
+ * of the connections that are there gets another. */
+static void dial_for_line(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_peer *peer)
+{
+    const struct tg_pool_waiter *first = first_in_line(entry);
+    uint32_t dials = count(&entry->dials), connections = tg_pool_h2_load(entry).connections;
+    uint32_t streams = tg_pool_expected_streams(entry);
+    uint32_t wanted = (count(&entry->waiting) + streams - 1) / streams;
+    if (first && first->not_before > 0 && dials == 0 && start_dial(pool, entry, peer, false))
+        dials++;
+    for (; dials < wanted && dials + connections < entry->terms.h2_connections; dials++)
+        if (!start_dial(pool, entry, peer, false))
+            return;
+}
+
+/* A dial has just failed while other connections are alive: no hurry with the next. */
+static bool dials_fail(const struct tg_pool *pool, const struct tg_pool_peer *entry)
+{
+    return entry->dial_failed_at > 0 && tg_loop_now(pool->worker->loop) < entry->dial_failed_at + PAUSE_AFTER_FAILURE;
+}
+
+void tg_pool_grow(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_peer *peer)
+{
+    struct tg_pool_h2_load load = tg_pool_h2_load(entry);
+    bool nearly_full = 5 * load.streams >= 4 * load.limit; /* 80 % */
+    if (nearly_full && tg_list_empty(&entry->dials) && load.connections < entry->terms.h2_connections &&
+        !dials_fail(pool, entry))
+        (void)start_dial(pool, entry, peer, false);
+}
+
+/* --- what becomes free goes to who waits --- */
+
 static void give_h1(struct tg_pool_waiter *waiter, struct tg_upstream_h1 *connection)
 {
     stop_waiting(waiter);
@@ -23,52 +104,194 @@ static void give_h1(struct tg_pool_waiter *waiter, struct tg_upstream_h1 *connec
     tg_exchange_from_connector_ready(waiter->exchange, &connection->side);
 }
 
-/* Nobody waits for it any more. */
-static void keep_h1(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_upstream_h1 *connection)
+/* A dial for this exchange alone would only bring one connection more. */
+static void give_h2(struct tg_pool_waiter *waiter, struct tg_upstream_h2 *connection)
 {
-    connection->pool_size = entry->terms.size;
-    connection->pool_idle = entry->terms.idle;
-    pool->keeper.release(&pool->keeper, connection);
+    struct tg_dial *dial = waiter->dial;
+    struct tg_upstream_side *side = tg_upstream_h2_begin(connection, waiter->exchange, &waiter->entry->terms.h2);
+    if (!side) {
+        fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
+        return;
+    }
+    stop_waiting(waiter);
+    if (dial)
+        tg_dial_cancel(dial);
+    tg_exchange_from_connector_ready(waiter->exchange, side);
+}
+
+static void serve(struct tg_pool_waiter *waiter)
+{
+    struct tg_pool_peer *entry = waiter->entry;
+    bool websocket = waiter->need == TG_POOL_WEBSOCKET;
+    struct tg_upstream_h2 *connection = tg_pool_choose_h2(entry, websocket, waiter->not_before);
+    if (connection)
+        give_h2(waiter, connection);
+    else if (websocket && tg_pool_h2_refuses_websocket(entry))
+        fail_waiter(waiter, TG_REASON_INVALID, no_websocket);
+}
+
+static void serve_line(struct tg_pool_peer *entry)
+{
+    for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
+        next = link->next;
+        if (waiter_at(link)->need != TG_POOL_H1)
+            serve(waiter_at(link));
+    }
+}
+
+/* Something is under way that can serve it. */
+static bool has_hope(const struct tg_pool_waiter *waiter)
+{
+    const struct tg_pool_peer *entry = waiter->entry;
+    return waiter->dial || !tg_list_empty(&entry->dials) || tg_pool_h2_lives(entry, waiter->not_before);
+}
+
+static void fail_hopeless(struct tg_pool_peer *entry, enum tg_reason reason, const char *detail)
+{
+    for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
+        next = link->next;
+        if (!has_hope(waiter_at(link)))
+            fail_waiter(waiter_at(link), reason, detail);
+    }
+}
+
+/* The peer doesn't speak HTTP/2 any more: each goes its own way. */
+static void break_line_up(struct tg_pool_peer *entry)
+{
+    for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
+        struct tg_pool_waiter *waiter = waiter_at(link);
+        next = link->next;
+        if (!waiter->dial && !dial_alone(waiter))
+            fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
+    }
+}
+
+/* --- outcomes of dials --- */
+
+static void opened_h1(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_dial *dial, struct tg_stream *stream)
+{
+    struct tg_pool_waiter *waiter = dial->context ? dial->context : first_in_line(entry);
+    struct tg_upstream_h1 *connection = tg_upstream_h1_open(&pool->keeper, pool->worker, dial->peer, stream);
+    if (connection && waiter) {
+        give_h1(waiter, connection);
+    } else if (connection) { /* nobody waits for it any more */
+        connection->pool_size = entry->terms.size;
+        connection->pool_idle = entry->terms.idle;
+        pool->keeper.release(&pool->keeper, connection);
+    } else if (waiter) {
+        fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
+    }
+    if (!tg_pool_speaks_h2(dial->peer))
+        break_line_up(entry);
+}
+
+static void opened_h2(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_dial *dial, struct tg_stream *stream)
+{
+    struct tg_pool_waiter *waiter = dial->context;
+    struct tg_upstream_h2 *connection =
+        tg_upstream_h2_open(&pool->h2_keeper, pool->worker, dial->peer, &entry->facts, &entry->terms.h2, stream);
+    if (waiter) { /* its dial ends with this, and it takes a place in line */
+        waiter->dial = NULL;
+        dial->context = NULL;
+    }
+    if (!connection) {
+        if (waiter)
+            fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
+        fail_hopeless(entry, TG_REASON_OVERLOAD, NULL);
+        return;
+    }
+    tg_list_append(&entry->h2, &connection->link);
+    serve_line(entry);
 }
 
 static void opened(struct tg_dialer *dialer, struct tg_dial *dial, struct tg_stream *stream, enum tg_protocol protocol)
 {
-    (void)protocol;
     struct tg_pool *pool = TG_CONTAINER_OF(dialer, struct tg_pool, dialer);
     struct tg_pool_peer *entry = tg_pool_find_peer(pool, dial->peer);
-    struct tg_pool_waiter *waiter = dial->context;
-    struct tg_upstream_h1 *connection = tg_upstream_h1_open(&pool->keeper, pool->worker, dial->peer, stream);
-    if (connection && waiter)
-        give_h1(waiter, connection);
-    else if (connection)
-        keep_h1(pool, entry, connection);
-    else if (waiter)
-        fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
+    tg_list_remove(&dial->link);
+    (protocol == TG_PROTOCOL_H2 ? opened_h2 : opened_h1)(pool, entry, dial, stream);
 }
 
 static void failed(struct tg_dialer *dialer, struct tg_dial *dial, enum tg_reason reason, const char *detail)
 {
-    (void)dialer;
+    struct tg_pool *pool = TG_CONTAINER_OF(dialer, struct tg_pool, dialer);
+    struct tg_pool_peer *entry = tg_pool_find_peer(pool, dial->peer);
     struct tg_pool_waiter *waiter = dial->context;
+    tg_list_remove(&dial->link);
+    entry->dial_failed_at = tg_loop_now(pool->worker->loop);
     if (waiter)
         fail_waiter(waiter, reason, detail);
+    fail_hopeless(entry, reason, detail);
 }
 
-void tg_pool_wait(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange, struct tg_peer *peer)
+/* --- what HTTP/2 connections tell --- */
+
+static void changed(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *connection)
+{
+    struct tg_pool *pool = TG_CONTAINER_OF(keeper, struct tg_pool, h2_keeper);
+    struct tg_pool_peer *entry = tg_pool_find_peer(pool, connection->peer);
+    serve_line(entry);
+    if (first_in_line(entry) && !dials_fail(pool, entry))
+        dial_for_line(pool, entry, connection->peer);
+}
+
+static void gone(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *connection)
+{
+    struct tg_pool *pool = TG_CONTAINER_OF(keeper, struct tg_pool, h2_keeper);
+    struct tg_pool_peer *entry = tg_pool_find_peer(pool, connection->peer);
+    if (!first_in_line(entry))
+        return;
+    dial_for_line(pool, entry, connection->peer);
+    fail_hopeless(entry, TG_REASON_OVERLOAD, NULL);
+}
+
+/* --- waiting --- */
+
+static void waited_too_long(struct tg_deadline *deadline)
+{
+    fail_waiter(TG_CONTAINER_OF(deadline, struct tg_pool_waiter, limit), TG_REASON_TIMEOUT,
+                "no connection had room for one more stream");
+}
+
+static struct tg_pool_waiter *new_waiter(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange,
+                                         struct tg_peer *peer)
 {
     struct tg_pool_waiter *waiter = tg_arena_alloc_zeroed(&exchange->arena, sizeof *waiter);
-    struct tg_dial *dial =
-        waiter ? tg_dial_start(&pool->dialer, pool->worker, peer, &entry->terms.limits, false) : NULL;
-    if (!dial) {
+    if (!waiter)
+        return NULL;
+    waiter->pool = pool;
+    waiter->entry = entry;
+    waiter->exchange = exchange;
+    waiter->peer = peer;
+    tg_deadline_init(&waiter->limit, pool->worker->loop, waited_too_long);
+    tg_list_append(&entry->waiting, &waiter->link);
+    exchange->connecting = waiter;
+    return waiter;
+}
+
+static bool wait_in_line(struct tg_pool_waiter *waiter)
+{
+    struct tg_pool_peer *entry = waiter->entry;
+    const struct tg_dial_limits *limits = &entry->terms.limits;
+    tg_deadline_in(&waiter->limit, limits->connect + (waiter->peer->tls ? limits->tls : 0));
+    dial_for_line(waiter->pool, entry, waiter->peer);
+    return has_hope(waiter);
+}
+
+void tg_pool_wait(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange, struct tg_peer *peer,
+                  enum tg_pool_need need, bool fresh)
+{
+    struct tg_pool_waiter *waiter = new_waiter(pool, entry, exchange, peer);
+    if (!waiter) {
         tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD, NULL);
         return;
     }
-    waiter->exchange = exchange;
-    waiter->dial = dial;
-    dial->context = waiter;
-    tg_list_append(&entry->dials, &dial->link);
-    tg_list_append(&entry->waiting, &waiter->link);
-    exchange->connecting = waiter;
+    waiter->need = need;
+    waiter->not_before = fresh ? tg_loop_now(pool->worker->loop) : 0;
+    if (need == TG_POOL_WEBSOCKET && tg_pool_h2_refuses_websocket(entry))
+        fail_waiter(waiter, TG_REASON_INVALID, no_websocket);
+    else if (!(need != TG_POOL_H1 && tg_pool_speaks_h2(peer) ? wait_in_line : dial_alone)(waiter))
+        fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
 }
 
 void tg_pool_wait_no_more(struct tg_exchange *exchange)
@@ -80,6 +303,7 @@ void tg_pool_wait_no_more(struct tg_exchange *exchange)
 void tg_pool_wait_init(struct tg_pool *pool)
 {
     pool->dialer = (struct tg_dialer){ opened, failed };
+    pool->h2_keeper = (struct tg_upstream_h2_keeper){ changed, gone };
 }
 
 void tg_pool_wait_end(struct tg_pool_peer *entry)

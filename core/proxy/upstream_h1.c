@@ -4,6 +4,7 @@
 
 #include "http/h1_write.h"
 #include "proxy/h1_websocket.h"
+#include "proxy/upstream_auth.h"
 
 enum { UNSENT_HIGH = 256 * 1024 }; /* bytes of a request that may wait in the stream */
 
@@ -63,7 +64,7 @@ static void begin_body(struct tg_upstream_h1 *connection, const struct tg_respon
     struct tg_exchange *exchange = connection->exchange;
     bool bodyless = tg_response_bodyless(head->status, exchange->request.method);
     enum tg_framing framing = bodyless ? TG_FRAMING_NONE : head->framing;
-    if (framing == TG_FRAMING_CLOSE || !head->keep_alive)
+    if (framing == TG_FRAMING_CLOSE || !head->keep_alive || tg_upstream_auth_in_response(&head->fields))
         connection->unusable = true;
     tg_h1_body_reader_init(&connection->reader, framing, head->content_length, &exchange->arena, limits_of(exchange));
 }
@@ -266,7 +267,7 @@ static void send_head(struct tg_upstream_side *side, const struct tg_request_hea
                                      .te_trailers = head->te_trailers };
     if (head->framing == TG_FRAMING_NONE)
         framing.write_length = expects_body(head->method);
-    if (!tg_h1_websocket_ask(&connection->exchange->outgoing)) { /* which is `head` */
+    if (head->extended_connect && !tg_h1_websocket_ask(&connection->exchange->outgoing)) { /* which is `head` */
         write_failed(connection, "out of memory for the request head");
         return;
     }
@@ -278,6 +279,7 @@ static void send_head(struct tg_upstream_side *side, const struct tg_request_hea
         return;
     }
     tg_stream_send(connection->stream, tg_loop_commit(loop, length));
+    connection->unusable |= tg_upstream_auth_in_request(&head->fields);
     tg_h1_body_writer_init(&connection->writer, head->framing, head->content_length);
     connection->request_over = end;
 }
