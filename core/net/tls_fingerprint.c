@@ -150,7 +150,7 @@ static bool put_ciphers(const struct tg_tls_library *library, const struct tg_he
 /* Without the name and ALPN, which differ from host to host, and with the signature algorithms as they were sent. */
 static bool put_extensions(const struct tg_tls_library *library, const struct tg_hello_parts *parts, char out[JA4_HASH])
 {
-    uint16_t sorted[TG_HELLO_EXTENSIONS];
+    uint16_t sorted[TG_HELLO_EXTENSIONS] = { 0 };
     size_t count = 0;
     char text[JA4_TEXT];
     for (size_t i = 0; i < parts->extension_count; i++)

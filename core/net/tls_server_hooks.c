@@ -78,6 +78,7 @@ static int refuse(struct tg_tls_handshake *handshake, const char *problem, int a
     return SSL_CLIENT_HELLO_ERROR;
 }
 
+/* Once it has passed, the connection has a `handshake` with a `hello` in all callbacks below. */
 static int on_client_hello(SSL *ssl, int *alert, void *unused)
 {
     (void)unused;
@@ -128,11 +129,10 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_lengt
     (void)unused;
     static const enum tg_alpn usual[] = { TG_ALPN_H2, TG_ALPN_H1 };
     const struct tg_tls *tls = tg_tls_of_ssl(ssl);
-    const struct tg_hello_choice *choice = tls->handshake ? &tls->handshake->choice : NULL;
-    bool chosen = choice && choice->alpn_set;
-    const enum tg_alpn *ours = chosen ? choice->alpn : usual;
-    size_t count = chosen ? choice->alpn_count : 2;
-    if (chosen && count == 0)
+    const struct tg_hello_choice *choice = &tls->handshake->choice;
+    const enum tg_alpn *ours = choice->alpn_set ? choice->alpn : usual;
+    size_t count = choice->alpn_set ? choice->alpn_count : 2;
+    if (count == 0)
         return SSL_TLSEXT_ERR_NOACK;
     for (size_t i = 0; i < count && i < 2; i++) {
         struct tg_slice name = protocol_name(ours[i]);
@@ -143,8 +143,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_lengt
         if (*out)
             return SSL_TLSEXT_ERR_OK;
     }
-    if (tls->handshake)
-        tls->handshake->problem = "no protocol in common (ALPN)";
+    tls->handshake->problem = "no protocol in common (ALPN)";
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
@@ -222,8 +221,8 @@ static bool within_life(const struct tg_tls_server *server, SSL_SESSION *session
 static bool bound_to_demand(SSL *ssl, const struct tg_tls_server *server, SSL_SESSION *session)
 {
     const struct tg_tls_handshake *handshake = tg_tls_of_ssl(ssl)->handshake;
-    const struct tg_tls_extra_ca *ca = handshake && handshake->hello ? chosen_ca(server, handshake) : NULL;
-    const struct tg_tls_entry *entry = handshake && handshake->hello ? choose_entry(server, handshake) : NULL;
+    const struct tg_tls_extra_ca *ca = chosen_ca(server, handshake);
+    const struct tg_tls_entry *entry = choose_entry(server, handshake);
     unsigned length = 0;
     const unsigned char *bound = SSL_SESSION_get0_id_context(session, &length);
     const struct tg_tls_demand *demand = ca ? &ca->demand : entry ? &entry->demand : NULL;

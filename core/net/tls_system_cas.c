@@ -88,16 +88,19 @@ static X509_STORE *store_of(const struct tg_tls_library *library, const char *pa
 }
 
 /* OpenSSL looks for files by the hash of a subject: "1b2c3d4f.0". */
+static int is_named_by_hash(const struct dirent *entry)
+{
+    return strlen(entry->d_name) == 10 && strspn(entry->d_name, "0123456789abcdef") == 8 && entry->d_name[8] == '.';
+}
+
 static bool has_certificates(const char *folder)
 {
-    DIR *listing = opendir(folder);
-    bool found = false;
-    for (struct dirent *entry; listing && !found && (entry = readdir(listing));)
-        found =
-            strlen(entry->d_name) == 10 && strspn(entry->d_name, "0123456789abcdef") == 8 && entry->d_name[8] == '.';
-    if (listing)
-        closedir(listing);
-    return found;
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_named_by_hash, alphasort);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return count > 0;
 }
 
 static X509_STORE *store_of_folder(const char *folder)
