@@ -63,12 +63,13 @@ const struct tg_address *tg_stream_local(const struct tg_stream *stream); /* of 
 void tg_stream_send(struct tg_stream *stream, struct tg_buffer buffer);
 /* Moves everything from the queue. */
 void tg_stream_send_queue(struct tg_stream *stream, struct tg_buffer_queue *queue);
-/* Bytes given and not yet taken by the kernel. */
+/* Bytes given and not yet taken by the kernel; under TLS those encrypted count as they are on the wire. */
 uint64_t tg_stream_unsent(const struct tg_stream *stream);
-/* Bytes that the kernel took and gave in the stream's life. */
+/* Bytes that the kernel took and gave in the stream's life. Under TLS what was sent counts as it is on the wire, and
+ * what was received as it was given to the owner: a peer can't pass records without data off as progress. */
 uint64_t tg_stream_sent(const struct tg_stream *stream);
 uint64_t tg_stream_received(const struct tg_stream *stream);
-/* Ends our direction after what was given is sent. */
+/* Ends our direction after what was given is sent; under TLS with close_notify, once the handshake is done. */
 void tg_stream_finish(struct tg_stream *stream);
 
 /* Reading starts on; an owner that pauses still hears of failures and of on_peer_finished. No system call where nothing
@@ -76,7 +77,8 @@ void tg_stream_finish(struct tg_stream *stream);
 void tg_stream_pause(struct tg_stream *stream);
 void tg_stream_resume(struct tg_stream *stream);
 
-/* At once; unsent bytes are dropped. */
+/* At once; unsent bytes are dropped. Under TLS close_notify goes before, as far as the socket takes it at once, unless
+ * bytes were dropped. */
 void tg_stream_close(struct tg_stream *stream);
 /* At once, and the peer gets a reset, so that it can't take a cut message for a whole one. */
 void tg_stream_reset(struct tg_stream *stream);
@@ -86,7 +88,8 @@ void tg_stream_linger(struct tg_stream *stream);
 /* A lingering stream of this loop still has bytes to send. */
 bool tg_loop_has_last_words(const struct tg_loop *loop);
 
-/* Between threads. A detached socket belongs to no loop; nothing of it may be unsent or unread. */
+/* Between threads. A detached socket belongs to no loop; nothing of it may be unsent or unread: under TLS one detached
+ * too soon is never attached again. Its facts stay behind, and new ones are made where it is attached. */
 struct tg_tls;
 struct tg_socket {
     int descriptor;     /* net/ only; -1: none */
@@ -98,7 +101,8 @@ struct tg_socket tg_stream_detach(struct tg_stream *stream);
  * NULL. */
 struct tg_stream *tg_stream_attach(struct tg_loop *loop, struct tg_socket socket, const struct tg_address *peer,
                                    const struct tg_stream_ops *ops, void *owner);
-/* The same test without moving it: nothing to read, not closed. One system call. */
+/* The same test without moving it: nothing to read, not closed. One system call. Under TLS a session ticket is no
+ * matter, and is taken; data that isn't awaited stays for the owner. */
 bool tg_stream_silent(struct tg_stream *stream);
 void tg_socket_close(struct tg_socket socket);
 

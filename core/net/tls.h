@@ -16,7 +16,8 @@ struct tg_tls_sessions;
 enum tg_alpn { TG_ALPN_NONE, TG_ALPN_H1, TG_ALPN_H2 };
 
 /* What a handshake came to. Made when it is done, immutable, counted; belongs to the worker's thread. Text lives as
- * long as the facts. Everything that a peer sent is untrusted text, without control bytes or NUL [T07]. */
+ * long as the facts. Everything that a peer sent is untrusted text; control bytes, quotes and backslashes of its
+ * certificate are written as \x0A [T07]. */
 struct tg_tls_facts {
     uint32_t references;
     enum tg_alpn alpn;
@@ -65,6 +66,9 @@ struct tg_client_hello {
     struct tg_slice ja3, ja4;
 };
 
+/* OpenSSL's name of a cipher suite, such as "TLS_AES_128_GCM_SHA256"; static text; empty: nobody here knows it. */
+struct tg_slice tg_tls_cipher_name(uint16_t number);
+
 /* What a handler decides; zeroed before. It is kept: OpenSSL asks again on a retry and after a HelloRetryRequest. */
 struct tg_hello_choice {
     bool refuse;   /* fatal alert, no answer */
@@ -80,7 +84,8 @@ enum tg_hello_verdict { TG_HELLO_GO_ON, TG_HELLO_WAIT };
 
 struct tg_tls_accept_ops {
     /* Fill in *choice (certificate and client_ca are -1 before). WAIT: tg_stream_decide_hello follows, never from
-     * inside this call; the hello stays. Not called where the table isn't given. */
+     * inside this call; the hello stays. A client that leaves meanwhile is told by on_failed. Called once a stream, and
+     * not where the table isn't given. */
     enum tg_hello_verdict (*client_hello)(struct tg_stream *stream, const struct tg_client_hello *hello,
                                           struct tg_hello_choice *choice);
 };
@@ -97,8 +102,8 @@ bool tg_stream_start_tls_server(struct tg_stream *stream, struct tg_tls_server *
 void tg_stream_decide_hello(struct tg_stream *stream, const struct tg_hello_choice *choice);
 /* Turns an outgoing stream to TLS right after tg_stream_connect: on_connected comes when both are done, or on_failed
  * (TG_STREAM_UNTRUSTED where the certificate is no good). `sessions`: tickets of this peer, may be NULL; it must
- * outlive the stream. `name`: whom the certificate must name, and SNI: a host name or an IP address (then without SNI),
- * copied. */
+ * outlive the stream, and the socket that it may become. `name`: whom the certificate must name, and SNI: a host name
+ * or an IP address (then without SNI), copied. */
 bool tg_stream_start_tls_client(struct tg_stream *stream, struct tg_tls_client *client,
                                 struct tg_tls_sessions *sessions, struct tg_slice name)
     __attribute__((warn_unused_result));

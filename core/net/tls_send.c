@@ -68,12 +68,10 @@ static bool encrypt_record(struct tg_stream *stream)
     return written;
 }
 
-/* OpenSSL would take its own end for a reason to ignore the peer's tickets and changes of keys. */
 static void send_close_notify(struct tg_tls *tls)
 {
     ERR_clear_error();
     SSL_shutdown(tls->ssl);
-    SSL_set_shutdown(tls->ssl, SSL_get_shutdown(tls->ssl) & ~SSL_SENT_SHUTDOWN);
     tls->close_sent = true;
 }
 
