@@ -247,7 +247,7 @@ static bool set_name(SSL *ssl, const struct tg_tls_client *client, const char *n
 {
     if (is_ip(name))
         return !client->verify || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set_tlsext_host_name(ssl, name) == 1 && (!client->verify || SSL_set1_host(ssl, name) == 1);
 }
 
