@@ -109,7 +109,7 @@ static bool load_answer_body(struct tg_exchange *exchange)
     head->content_length = tg_buffer_queue_length(&exchange->answer_body);
     bool trailers_only = exchange->grpc && head->content_length == 0 && tg_grpc_has_status(&head->fields);
     head->has_content_length = head->status != 204 && head->status != 304 && !trailers_only;
-    head->framing = TG_FRAMING_LENGTH;
+    head->framing = trailers_only ? TG_FRAMING_NONE : TG_FRAMING_LENGTH;
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_pipe.failed = false;
     exchange->response_pipe.ended = true;

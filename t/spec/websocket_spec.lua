@@ -175,7 +175,7 @@ describe("an upgrade", function()
     local head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
     for i, accept in ipairs { "", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=\r\n" } do
       local connection = edge:connect()
-      local raw = (head .. accept .. "\r\nearly"):gsub("[^%w]", function(byte) return ("%%%02x"):format(byte:byte()) end)
+      local raw = (head .. accept .. "\r\nearly"):gsub("[^%w]", function(c) return ("%%%02x"):format(c:byte()) end)
       connection:send(handshake("/wrong/" .. i .. "?keep=1&raw=" .. raw))
       local response = connection:read_response()
       assert.equal(502, response.status)

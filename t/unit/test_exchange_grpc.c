@@ -59,6 +59,7 @@ static void assert_answered(int status, const char *line)
     assert_int_equal(f->status, status);
     assert_true(has_line(f->head, line));
     assert_true(f->got_end);
+    assert_false(f->declared_length && status == 200); /* the head is the end [Q01] */
     assert_int_equal(tg_buffer_queue_length(&f->got), 0);
 }
 
