@@ -8,8 +8,6 @@
 #include "proxy/client_h1.h"
 #include "proxy/client_h2.h"
 
-#pragma weak tg_client_h2_new
-
 static const char PREFACE[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 3.4 */
 
 enum { TLS_HANDSHAKE_RECORD = 0x16 };
@@ -46,9 +44,8 @@ void tg_door_hand_over(struct tg_door *door, enum tg_alpn protocol, struct tg_bu
 {
     struct tg_worker *worker = door->base.worker;
     struct tg_stream *stream = door->base.stream;
-    bool taken = protocol == TG_ALPN_H2 && tg_client_h2_new
-                     ? tg_client_h2_new(worker, stream, &door->base.info, door->until)
-                     : tg_client_h1_new(worker, stream, &door->base.info, door->until);
+    bool taken = protocol == TG_ALPN_H2 ? tg_client_h2_new(worker, stream, &door->base.info, door->until)
+                                        : tg_client_h1_new(worker, stream, &door->base.info, door->until);
     if (!taken) {
         tg_door_close(door);
         return;
@@ -216,7 +213,7 @@ static void on_connected(struct tg_stream *stream)
 static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
 {
     struct tg_door *door = tg_stream_owner(stream);
-    if (end == TG_STREAM_TLS)
+    if (end == TG_STREAM_TLS && !door->choice.refuse)
         tg_door_report_handshake(door);
     tg_door_close(door);
 }

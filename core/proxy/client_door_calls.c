@@ -36,13 +36,21 @@ static struct tg_door *door_of(struct tg_door_call *call)
     return TG_CONTAINER_OF(call, struct tg_door, call);
 }
 
+static bool is_refused(const struct tg_door *door, enum tg_hook_result result)
+{
+    if (result == TG_HOOK_DONE && !door->call.refused)
+        return false;
+    tg_counters_add(tg_loop_counters(door->base.worker->loop), TG_COUNTER_CONNECTIONS_REFUSED, 1);
+    return true;
+}
+
 /* --- accept --- */
 
 static void accept_over(struct tg_door_call *call, enum tg_hook_result result)
 {
     struct tg_door *door = door_of(call);
     unpin(door);
-    if (result != TG_HOOK_DONE || call->refused)
+    if (is_refused(door, result))
         tg_door_close(door);
     else
         tg_door_admit(door);
@@ -64,8 +72,7 @@ void tg_door_call_accept(struct tg_door *door, const struct tg_listener_config *
 
 static void note_refusal(struct tg_door *door, enum tg_hook_result result)
 {
-    if (result != TG_HOOK_DONE || door->call.refused)
-        door->choice.refuse = true;
+    door->choice.refuse = is_refused(door, result);
     unpin(door);
 }
 

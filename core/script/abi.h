@@ -34,6 +34,8 @@ enum tg_abi_phase {
     TG_ABI_RESPONSE,
     TG_ABI_ERROR,
     TG_ABI_LOG,
+    TG_ABI_ACCEPT,
+    TG_ABI_CLIENT_HELLO,
     TG_ABI_NO_PHASE,
 };
 
@@ -53,6 +55,14 @@ enum tg_abi_text {
     TG_ABI_HALF_CLOSE,
     TG_ABI_CLIENT_IP,
     TG_ABI_PEER_IP,
+    TG_ABI_TLS_VERSION,
+    TG_ABI_TLS_CIPHER,
+    TG_ABI_TLS_SNI,
+    TG_ABI_TLS_ALPN,
+    TG_ABI_TLS_JA3,
+    TG_ABI_TLS_JA4,
+    TG_ABI_CERT_SUBJECT_CN,
+    TG_ABI_CERT_SHA256,
     TG_ABI_OUT_METHOD,
     TG_ABI_OUT_HOST,
     TG_ABI_OUT_PATH,
@@ -97,6 +107,11 @@ const char *tg_abi_set_number(struct tg_abi_slot *slot, int32_t field, double va
 int32_t tg_abi_upstream_number(struct tg_abi_slot *slot, const char *name, uint32_t length);
 void tg_abi_set_upstream(struct tg_abi_slot *slot, int32_t number);
 int32_t tg_abi_has_response(struct tg_abi_slot *slot);
+/* The client's connection: TG_ABI_TLS_NONE, or which of the others it has, added. */
+enum tg_abi_tls { TG_ABI_TLS_NONE = 0, TG_ABI_TLS_ON = 1, TG_ABI_TLS_CERT = 2, TG_ABI_TLS_VERIFIED = 4 };
+int32_t tg_abi_tls(struct tg_abi_slot *slot);
+/* A name in the client's certificate; NULL: there are no more. */
+const char *tg_abi_cert_san(struct tg_abi_slot *slot, int32_t position);
 /* req.ctx was made: it is dropped with the request. */
 void tg_abi_context_made(struct tg_abi_slot *slot);
 
@@ -154,6 +169,32 @@ void tg_abi_abort(struct tg_abi_slot *slot);
 const char *tg_abi_log_member(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,
                               uint32_t value_length, int32_t json);
 void tg_abi_log_skip(struct tg_abi_slot *slot);
+
+/* Listeners' handlers: the slot is that of a call, of phase `accept` or `client_hello`. */
+enum tg_abi_door_text {
+    TG_ABI_DOOR_IP,
+    TG_ABI_DOOR_PEER_IP,
+    TG_ABI_DOOR_LISTENER,
+    TG_ABI_DOOR_PROXY_HEADER,
+    TG_ABI_HELLO_SNI,
+    TG_ABI_HELLO_JA3,
+    TG_ABI_HELLO_JA4,
+};
+enum tg_abi_hello_list { TG_ABI_HELLO_ALPN, TG_ABI_HELLO_VERSIONS, TG_ABI_HELLO_CIPHERS };
+enum tg_abi_alpn { TG_ABI_ALPN_NONE, TG_ABI_ALPN_H1, TG_ABI_ALPN_H2 };
+const char *tg_abi_door_text(struct tg_abi_slot *slot, int32_t field);
+double tg_abi_door_port(struct tg_abi_slot *slot);
+void tg_abi_door_refuse(struct tg_abi_slot *slot);
+/* NULL: there are no more. */
+const char *tg_abi_hello_item(struct tg_abi_slot *slot, int32_t list, int32_t position);
+/* Offers one protocol, or both in this order. */
+void tg_abi_hello_set_alpn(struct tg_abi_slot *slot, int32_t first, int32_t second);
+/* 0: there is none of that name. A CA of length 0: the certificate's own. */
+int32_t tg_abi_hello_use_certificate(struct tg_abi_slot *slot, const char *name, uint32_t length);
+int32_t tg_abi_hello_ask(struct tg_abi_slot *slot, const char *path, uint32_t length);
+/* What there is, for messages. */
+const char *tg_abi_hello_certificates(struct tg_abi_slot *slot);
+const char *tg_abi_hello_client_cas(struct tg_abi_slot *slot);
 
 /* Waiting: Lua registers what it waits for, then yields. 0: nothing that could wait is running. */
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds);

@@ -78,6 +78,35 @@ static const char *response_text(struct tg_abi_slot *slot, int32_t field, const 
     }
 }
 
+static const char *tls_text(struct tg_abi_slot *slot, int32_t field, const struct tg_tls_facts *facts)
+{
+    static const char *const PROTOCOLS[] = { NULL, "http/1.1", "h2" };
+    switch (field) {
+    case TG_ABI_TLS_VERSION: return tg_abi_give(slot, facts->version);
+    case TG_ABI_TLS_CIPHER: return tg_abi_give(slot, facts->cipher);
+    case TG_ABI_TLS_SNI: return give_unless_empty(slot, facts->sni);
+    case TG_ABI_TLS_ALPN: return give_string(slot, PROTOCOLS[facts->alpn]);
+    case TG_ABI_TLS_JA3: return give_unless_empty(slot, facts->ja3);
+    case TG_ABI_TLS_JA4: return give_unless_empty(slot, facts->ja4);
+    case TG_ABI_CERT_SUBJECT_CN: return give_unless_empty(slot, facts->subject_cn);
+    default: return give_unless_empty(slot, facts->sha256);
+    }
+}
+
+int32_t tg_abi_tls(struct tg_abi_slot *slot)
+{
+    const struct tg_tls_facts *facts = tg_record_of_slot(slot)->exchange->tls;
+    if (!facts)
+        return TG_ABI_TLS_NONE;
+    return TG_ABI_TLS_ON | (facts->has_certificate ? TG_ABI_TLS_CERT : 0) | (facts->verified ? TG_ABI_TLS_VERIFIED : 0);
+}
+
+const char *tg_abi_cert_san(struct tg_abi_slot *slot, int32_t position)
+{
+    const struct tg_tls_facts *facts = tg_record_of_slot(slot)->exchange->tls;
+    return facts && (size_t)position < facts->san_count ? tg_abi_give(slot, facts->sans[position]) : NULL;
+}
+
 const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field)
 {
     const struct tg_exchange *exchange = tg_record_of_slot(slot)->exchange;
@@ -100,6 +129,8 @@ const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field)
     case TG_ABI_PEER_IP: return give_ip(slot, &exchange->peer_ip);
     default: break;
     }
+    if (field <= TG_ABI_CERT_SHA256)
+        return exchange->tls ? tls_text(slot, field, exchange->tls) : NULL;
     if (field <= TG_ABI_OUT_RAW_QUERY)
         return outgoing_text(slot, field, &exchange->outgoing);
     return response_text(slot, field, exchange);

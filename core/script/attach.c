@@ -166,8 +166,12 @@ static void fail_suspended(struct tg_vm *vm)
 {
     for (uint32_t i = 0; i < vm->record_count; i++) {
         struct tg_record *record = vm->records[i];
-        if (!record->exchange || !record->run)
+        if (!record->run)
             continue;
+        if (record->call) {
+            tg_door_fail(record);
+            continue;
+        }
         tg_log(TG_LOG_WARN, "request %.32s: its handler was waiting in a VM that was dropped", record->exchange->id);
         tg_record_release(record);
         if (!record->abort_wanted)

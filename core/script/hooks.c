@@ -46,12 +46,6 @@ static bool remember_ran(struct tg_record *record, const struct tg_chain *chain)
     return true;
 }
 
-/* A phase returns nothing, or what respond and the like gave. */
-static bool result_is_right(lua_State *thread)
-{
-    return lua_gettop(thread) == 0 || lua_isnil(thread, 1) || (lua_isboolean(thread, 1) && lua_toboolean(thread, 1));
-}
-
 /* Puts the message for a wrong result in its place. */
 static void refuse_result(lua_State *thread, enum tg_phase phase)
 {
@@ -81,7 +75,7 @@ static bool handler_over(struct tg_record *record, enum tg_run_outcome outcome, 
         *result = TG_HOOK_PENDING;
         return false;
     }
-    if (outcome == TG_RUN_DONE && !result_is_right(run->thread)) {
+    if (outcome == TG_RUN_DONE && !tg_run_returned_rightly(run)) {
         refuse_result(run->thread, record->phase);
         outcome = TG_RUN_FAILED;
     }
@@ -195,7 +189,10 @@ void tg_record_begin_held_back(struct tg_vm *vm)
     while (vm->state != TG_VM_STARTING && (node = tg_list_first(&vm->held_back))) {
         struct tg_record *record = TG_CONTAINER_OF(node, struct tg_record, waiting_link);
         tg_list_remove(node);
-        resume_exchange(record, begin_phase(record));
+        if (record->call)
+            tg_door_begin_held_back(record);
+        else
+            resume_exchange(record, begin_phase(record));
     }
 }
 
@@ -229,4 +226,10 @@ static void hooks_end(struct tg_exchange *exchange)
     tg_vm_collect(vm);
 }
 
-const struct tg_hooks tg_script_hooks = { .run = hooks_run, .cancel = hooks_cancel, .end = hooks_end };
+const struct tg_hooks tg_script_hooks = {
+    .run = hooks_run,
+    .cancel = hooks_cancel,
+    .end = hooks_end,
+    .door_run = tg_door_run,
+    .door_cancel = tg_door_cancel,
+};

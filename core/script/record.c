@@ -1,4 +1,4 @@
-/* Records of exchanges in Lua: made at the first entry, recycled at the end. */
+/* Records of exchanges in Lua, and of calls of listeners' handlers: made at the first entry, recycled at the end. */
 #include <stdlib.h>
 
 #include "script/run.h"
@@ -39,21 +39,49 @@ static struct tg_record *record_alloc(struct tg_vm *vm)
     return record;
 }
 
-struct tg_record *tg_record_of(struct tg_vm *vm, struct tg_exchange *exchange)
+static struct tg_record *take_record(struct tg_vm *vm)
 {
     struct tg_record *record = vm->free_records;
     if (record)
         vm->free_records = record->next_free;
     else if (!(record = record_alloc(vm)))
         return NULL;
-    record->exchange = exchange;
     record->abort_wanted = record->has_context = false;
-    record->cut = true; /* until the request phase has ended in order */
-    record->reached = TG_NO_USE;
     record->ran = NULL;
     record->run = NULL;
     record->slot.phase = TG_ABI_NO_PHASE;
+    return record;
+}
+
+static void put_back(struct tg_record *record)
+{
+    record->slot.serial = tg_next_serial(record->slot.serial);
+    tg_text_clear(&record->log);
+    record->next_free = record->vm->free_records;
+    record->vm->free_records = record;
+}
+
+struct tg_record *tg_record_of(struct tg_vm *vm, struct tg_exchange *exchange)
+{
+    struct tg_record *record = take_record(vm);
+    if (!record)
+        return NULL;
+    record->exchange = exchange;
+    record->cut = true; /* until the request phase has ended in order */
+    record->reached = TG_NO_USE;
     exchange->script = record;
+    return record;
+}
+
+struct tg_record *tg_record_of_call(struct tg_vm *vm, struct tg_door_call *call)
+{
+    struct tg_record *record = take_record(vm);
+    if (!record)
+        return NULL;
+    record->call = call;
+    record->phase = call->phase;
+    record->position = 0;
+    call->script = record;
     return record;
 }
 
@@ -87,17 +115,21 @@ static void leave_log_fields(struct tg_record *record)
 
 void tg_record_end(struct tg_record *record)
 {
-    struct tg_vm *vm = record->vm;
     tg_record_release(record);
     tg_list_remove(&record->abort_task.link);
     drop_context(record);
-    record->slot.serial = tg_next_serial(record->slot.serial);
     leave_log_fields(record);
     record->exchange->script = NULL;
     record->exchange = NULL;
-    tg_text_clear(&record->log);
-    record->next_free = vm->free_records;
-    vm->free_records = record;
+    put_back(record);
+}
+
+void tg_record_end_call(struct tg_record *record)
+{
+    tg_record_release(record);
+    record->call->script = NULL;
+    record->call = NULL;
+    put_back(record);
 }
 
 void tg_record_free(struct tg_record *record)

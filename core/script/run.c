@@ -249,6 +249,7 @@ static void continue_run(struct tg_run *run, bool woken)
     enum tg_run_outcome outcome = tg_run_resume(run, arguments);
     switch (run->kind) {
     case TG_RUN_PHASE: tg_record_continue(run->record, outcome); break;
+    case TG_RUN_DOOR: tg_door_continue(run->record, outcome); break;
     case TG_RUN_INIT: tg_attach_continue(run->vm, outcome); break;
     case TG_RUN_TASK: task_over(run, outcome); break;
     case TG_RUN_FREE: break;

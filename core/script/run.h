@@ -5,7 +5,7 @@
 
 #include "script/vm.h"
 
-enum tg_run_kind { TG_RUN_FREE, TG_RUN_PHASE, TG_RUN_TASK, TG_RUN_INIT };
+enum tg_run_kind { TG_RUN_FREE, TG_RUN_PHASE, TG_RUN_DOOR, TG_RUN_TASK, TG_RUN_INIT };
 enum tg_run_outcome { TG_RUN_DONE, TG_RUN_WAITING, TG_RUN_FAILED };
 
 struct tg_run {
@@ -43,8 +43,16 @@ void tg_run_report(struct tg_run *run, const char *doing);
 /* Appends the message of a failed run, with or without traceback. */
 void tg_run_describe(struct tg_run *run, bool traceback, struct tg_text *text);
 
-/* Continues what waited, once a run that is no task has been resumed by the loop (hooks.c, attach.c). */
+/* A phase returns nothing, or what respond and the like gave: true. */
+static inline bool tg_run_returned_rightly(const struct tg_run *run)
+{
+    lua_State *thread = run->thread;
+    return lua_gettop(thread) == 0 || lua_isnil(thread, 1) || (lua_isboolean(thread, 1) && lua_toboolean(thread, 1));
+}
+
+/* Continues what waited, once a run that is no task has been resumed by the loop (hooks.c, door.c, attach.c). */
 void tg_record_continue(struct tg_record *record, enum tg_run_outcome outcome);
+void tg_door_continue(struct tg_record *record, enum tg_run_outcome outcome);
 void tg_attach_continue(struct tg_vm *vm, enum tg_run_outcome outcome);
 
 /* spawn(task_main, task, f, ...): a C function of Lua's; gives the run as lightuserdata and its serial. */

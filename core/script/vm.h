@@ -17,11 +17,13 @@ struct tg_run;
 
 enum { TG_NO_USE = UINT16_MAX /* beyond all numbers of uses */ };
 
-/* What script/ keeps of an exchange that entered Lua: exchange->script. Recycled, stable for the life of the VM. */
+/* What script/ keeps of an exchange that entered Lua, or of a call of a listener's handlers: the `script` of either.
+ * Recycled, stable for the life of the VM. */
 struct tg_record {
     struct tg_abi_slot slot; /* first: handles point to it */
     struct tg_vm *vm;
-    struct tg_exchange *exchange; /* NULL while free */
+    struct tg_exchange *exchange; /* NULL while free, and where there is a call instead */
+    struct tg_door_call *call;    /* a listener's handler at work (door.c); else NULL */
     struct tg_route *route;       /* whose chain is being walked: a handler may reroute */
     struct tg_record *next_free;
     struct tg_run *run; /* the coroutine of the phase that waits, or NULL */
@@ -128,6 +130,9 @@ bool tg_vm_build(struct tg_vm *vm, struct tg_text *error) __attribute__((warn_un
 /* The record of an exchange, made when it first enters Lua; NULL when out of memory. */
 struct tg_record *tg_record_of(struct tg_vm *vm, struct tg_exchange *exchange);
 void tg_record_end(struct tg_record *record);
+/* The same for a call. */
+struct tg_record *tg_record_of_call(struct tg_vm *vm, struct tg_door_call *call);
+void tg_record_end_call(struct tg_record *record);
 /* Ends what of it waits. */
 void tg_record_release(struct tg_record *record);
 void tg_record_free(struct tg_record *record);
@@ -151,6 +156,12 @@ extern const char *const tg_script_phase_names[TG_PHASES];
 const char *tg_abi_guard(int32_t token, bool upgrade_allowed);
 /* hooks.c: starts the phases that came while init was running. */
 void tg_record_begin_held_back(struct tg_vm *vm);
+/* door.c */
+void tg_door_begin_held_back(struct tg_record *record);
+enum tg_hook_result tg_door_run(struct tg_door_call *call);
+void tg_door_cancel(struct tg_door_call *call);
+/* Its VM was dropped while it waited in it. */
+void tg_door_fail(struct tg_record *record);
 
 static inline struct tg_record *tg_record_of_slot(struct tg_abi_slot *slot)
 {

@@ -11,6 +11,8 @@
 #include "door_rig.h"
 #include "proxy/serve.h"
 
+static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /* --- Clear connections --- */
 
 static void test_a_request_is_answered_wherever_its_first_bytes_are_split(void **state)
@@ -35,6 +37,28 @@ static void test_what_begins_like_the_preface_and_goes_on_otherwise_is_http_1(vo
     door_send("OPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", 30);
     door_wait_for("HTTP/1.1 200");
     door_close_client();
+}
+
+static bool answered_with_a_frame(void)
+{
+    for (int i = 0; i < 20 && door.length < 9; i++)
+        door_read_some();
+    return door.length >= 9 && door.got[3] == 4; /* SETTINGS */
+}
+
+static void test_the_preface_of_http_2_is_known_at_every_split(void **state)
+{
+    (void)state;
+    static const char settings[] = { 0, 0, 0, 4, 0, 0, 0, 0, 0 };
+    for (size_t split = 1; split <= sizeof PREFACE - 1; split++) {
+        door_open_from("127.0.0.1:9");
+        door_send(PREFACE, split);
+        if (split < sizeof PREFACE - 1)
+            door_send(PREFACE + split, sizeof PREFACE - 1 - split);
+        door_send(settings, sizeof settings);
+        assert_true(answered_with_a_frame());
+        door_close_client();
+    }
 }
 
 /* --- Time, and the end --- */
@@ -243,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_request_is_answered_wherever_its_first_bytes_are_split),
         TEST(test_what_begins_like_the_preface_and_goes_on_otherwise_is_http_1),
+        TEST(test_the_preface_of_http_2_is_known_at_every_split),
         TEST(test_a_silent_connection_is_closed_in_time),
         TEST(test_no_step_gets_time_of_its_own),
         TEST(test_half_a_preface_is_a_head_that_comes_too_slowly),

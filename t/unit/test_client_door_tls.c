@@ -98,6 +98,39 @@ static void test_alpn_says_http_1(void **state)
     close_all();
 }
 
+static void wait_for_bytes(size_t length)
+{
+    while (raw.text.length < length && !raw.socket_ended && door_elapsed() < 20)
+        tls_raw_turns(&raw, 1);
+    assert_true(raw.text.length >= length);
+}
+
+static void test_alpn_says_http_2(void **state)
+{
+    (void)state;
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0";
+    door_open_from("127.0.0.1:9");
+    shake_hands(TG_SLICE("\x02"
+                         "h2\x08http/1.1"));
+    tls_raw_write(&raw, preface, sizeof preface);
+    wait_for_bytes(9);
+    assert_int_equal(raw.text.at[3], 4); /* SETTINGS */
+    close_all();
+}
+
+/* [T09] */
+static void test_http_1_spoken_where_http_2_was_chosen_is_refused(void **state)
+{
+    (void)state;
+    door_open_from("127.0.0.1:9");
+    shake_hands(TG_SLICE("\x02"
+                         "h2"));
+    tls_raw_write(&raw, GET, sizeof GET - 1);
+    wait_for_end();
+    assert_true(raw.text.length == 0 || !memmem(raw.text.at, raw.text.length, "HTTP/1.1", 8));
+    close_all();
+}
+
 /* [T09] */
 static void test_http_2_spoken_where_http_1_was_chosen_is_refused(void **state)
 {
@@ -242,6 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_without_alpn_it_is_http_1),
         TEST(test_alpn_says_http_1),
+        TEST(test_alpn_says_http_2),
+        TEST(test_http_1_spoken_where_http_2_was_chosen_is_refused),
         TEST(test_http_2_spoken_where_http_1_was_chosen_is_refused),
         TEST(test_alpn_without_a_protocol_of_ours_fails_the_handshake),
         TEST(test_a_clear_request_is_told_what_the_port_speaks),

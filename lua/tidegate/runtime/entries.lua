@@ -1,8 +1,10 @@
 --- The functions that C resumes: one for each use of a handler in a phase. Each is made from text, so that it has
 --- traces of its own: through one function for all, a call costs the more the more handlers there are.
 
+local conn = require "tidegate.runtime.conn"
 local core = require "tidegate.core"
 local ffi = require "ffi"
+local hello = require "tidegate.runtime.hello"
 local objects = require "tidegate.runtime.response"
 local request = require "tidegate.runtime.request"
 
@@ -25,6 +27,16 @@ return function()
 end
 ]]
 
+-- A listener's: the handle lives as long as the phase.
+local DOOR_TEXT = [[
+local control, new_object, handler, o = ...
+return function()
+  local slot = control.slot
+  local result = handler(new_object(slot, slot.serial), o)
+  return result
+end
+]]
+
 local OBJECT = "new_object(slot, serial), "
 
 local ARGUMENTS = {
@@ -37,11 +49,16 @@ local OBJECTS = {
   error = objects.err, log = objects.response,
 }
 
+local DOOR_OBJECTS = { accept = conn, client_hello = hello }
+
 local requests = {}
 
 local entries = {}
 
 function entries.make(phase, handler, options)
+  if DOOR_OBJECTS[phase] then
+    return assert(load(DOOR_TEXT, "=tidegate/runtime/entry"))(control, DOOR_OBJECTS[phase], handler, options)
+  end
   local text = TEXT:format(ARGUMENTS[phase])
   return assert(load(text, "=tidegate/runtime/entry"))(control, requests, request.new, OBJECTS[phase],
     ffi.C.tg_abi_has_response, handler, options)

@@ -21,42 +21,51 @@ struct tg_handle_client { struct tg_abi_slot *__slot; int32_t __serial; };
 struct tg_handle_route { struct tg_abi_slot *__slot; int32_t __serial; };
 struct tg_handle_times { struct tg_abi_slot *__slot; int32_t __serial; };
 struct tg_handle_log { struct tg_abi_slot *__slot; int32_t __serial; };
+struct tg_handle_tls { struct tg_abi_slot *__slot; int32_t __serial; };
+struct tg_handle_cert { struct tg_abi_slot *__slot; int32_t __serial; };
+struct tg_handle_conn { struct tg_abi_slot *__slot; int32_t __serial; };
+struct tg_handle_hello { struct tg_abi_slot *__slot; int32_t __serial; };
+struct tg_handle_hello_client { struct tg_abi_slot *__slot; int32_t __serial; };
 ]]
 
 local OVER = "the request is over"
 
 local handles = {}
 
----The slot of a living handle.
-function handles.slot(self)
-  if type(self) ~= "cdata" then
-    raise "methods are called with a colon, as in req:respond(...)"
+---A function that gives the slot of a living handle. `example`: how a method is called; `over`: what is said of a
+---handle that isn't alive any more.
+function handles.slot_function(example, over)
+  return function(self)
+    if type(self) ~= "cdata" then raise("methods are called with a colon, as in " .. example) end
+    local slot = self.__slot
+    if slot.serial ~= self.__serial then raise(over) end
+    return slot
   end
-  local slot = self.__slot
-  if slot.serial ~= self.__serial then raise(OVER) end
-  return slot
 end
 
+---The slot of a living handle of a request.
+handles.slot = handles.slot_function("req:respond(...)", OVER)
+
 local INDEX = [[
-local methods, getters, missing, raise = ...
+local methods, getters, missing, raise, over = ...
 return function(self, key)
   local method = methods[key]
   if method then return method end
   local getter = getters[key]
   if not getter then return missing(key) end
   local slot = self.__slot
-  if slot.serial ~= self.__serial then raise "the request is over" end
+  if slot.serial ~= self.__serial then raise(over) end
   return getter(slot)
 end
 ]]
 
 local NEWINDEX = [[
-local setters, missing, raise = ...
+local setters, missing, raise, over = ...
 return function(self, key, value)
   local setter = setters[key]
   if not setter then missing(key) end
   local slot = self.__slot
-  if slot.serial ~= self.__serial then raise "the request is over" end
+  if slot.serial ~= self.__serial then raise(over) end
   setter(slot, value)
 end
 ]]
@@ -66,9 +75,10 @@ local function make(text, name, ...)
 end
 
 ---A type with a fixed set of properties. `label`: what scripts call it; `later`: names of the API that this version
----lacks.
+---lacks; `over`: what is said of a handle that was kept, where it is no request's.
 function handles.define(name, label, parts)
   local getters, setters, methods, later = parts.getters, parts.setters or {}, parts.methods or {}, parts.later or {}
+  local over = parts.over or OVER
   local function unknown(key)
     local full = ("%s.%s"):format(label, tostring(key))
     if later[key] then raise(full .. " is not available in this version of tidegate") end
@@ -83,8 +93,8 @@ function handles.define(name, label, parts)
     raise(("%s.%s can't be set"):format(label, tostring(key)))
   end
   return ffi.metatype("struct tg_handle_" .. name, {
-    __index = make(INDEX, name, methods, getters, unknown, raise),
-    __newindex = make(NEWINDEX, name, setters, fixed, raise),
+    __index = make(INDEX, name, methods, getters, unknown, raise, over),
+    __newindex = make(NEWINDEX, name, setters, fixed, raise, over),
     __tostring = function() return label end,
   })
 end
@@ -109,7 +119,7 @@ end
 local TEXT = [[
 local C, string_of = ...
 return function(slot)
-  local at = C.tg_abi_text(slot, %d)
+  local at = C.%s(slot, %d)
   if at == nil then return nil end
   return string_of(at, slot.length)
 end
@@ -129,9 +139,27 @@ local new = ...
 return function(slot) return new(slot, slot.serial) end
 ]]
 
----A getter of a text property (a number of enum tg_abi_text).
-function handles.text(field)
-  return make(TEXT:format(field), "text", ffi.C, ffi.string)
+local LIST = [[
+local C, string_of = ...
+return function(slot)
+  local list, i = {}, 0
+  while true do
+    local at = C.%s(slot, %si)
+    if at == nil then return list end
+    i = i + 1
+    list[i] = string_of(at, slot.length)
+  end
+end
+]]
+
+---A getter of a text property: a number of enum tg_abi_text, or of what another function takes.
+function handles.text(field, source)
+  return make(TEXT:format(source or "tg_abi_text", field), "text", ffi.C, ffi.string)
+end
+
+---A getter that makes a list of texts, each time. `source`: gives one by its position, behind `field` if that is given.
+function handles.list(source, field)
+  return make(LIST:format(source, field and field .. ", " or ""), "list", ffi.C, ffi.string)
 end
 
 ---A getter of a number (enum tg_abi_number); NaN is nil.

@@ -7,6 +7,7 @@ local headers = require "tidegate.runtime.headers"
 local media = require "tidegate.runtime.media"
 local query = require "tidegate.runtime.query"
 local raise = require "tidegate.runtime.raise"
+local tls = require "tidegate.runtime.tls"
 
 local C, string_of = ffi.C, ffi.string
 local type, tostring, huge = type, tostring, math.huge
@@ -20,7 +21,7 @@ local contexts = {}
 local client = handles.define("client", "req.client", {
   getters = {
     ip = text(C.TG_ABI_CLIENT_IP), port = number(C.TG_ABI_CLIENT_PORT), peer_ip = text(C.TG_ABI_PEER_IP),
-    tls = function() return nil end,
+    tls = tls,
   },
 })
 
@@ -37,7 +38,7 @@ local times = handles.define("times", "req.times", {
 -- Names that the gateway itself writes.
 local RESERVED = {}
 for name in ([[attempts bytes_in bytes_out detail ended error from generation host id ip listener method ms path peer
-  peer_ip query reused route status time upstream version worker]]):gmatch "%S+" do
+  peer_ip query reused route status time tls upstream version worker]]):gmatch "%S+" do
   RESERVED[name] = true
 end
 
