@@ -1,4 +1,6 @@
 /* Answers: by a route itself, by the gateway for an error, and the moment at which a response head is committed. */
+#include <stdio.h>
+
 #include "proxy/error_page.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/grpc_call.h"
@@ -77,6 +79,40 @@ static bool answer_with_redirect(struct tg_exchange *exchange, const struct tg_r
     location = with_query(exchange, location);
     const char *problem;
     return location.at && tg_fields_set(&exchange->response.fields, TG_SLICE("location"), location, &problem);
+}
+
+/* The same request under https; empty when out of memory. */
+static struct tg_slice https_location(struct tg_exchange *exchange, uint16_t port)
+{
+    const struct tg_target *target = &exchange->request.target;
+    struct tg_slice host = exchange->request.authority.host, path = target->raw_path;
+    char number[8];
+    if (path.length == 0 || path.at[0] != '/')
+        path = TG_SLICE("/");
+    struct tg_slice query = target->has_query ? target->query : TG_SLICE("");
+    int digits = port == 443 ? 0 : snprintf(number, sizeof number, ":%u", (unsigned)port);
+    size_t room = sizeof "https://" + host.length + sizeof number + path.length + 1 + query.length;
+    char *text = tg_arena_alloc(&exchange->arena, room);
+    if (!text)
+        return (struct tg_slice){ NULL, 0 };
+    int length = snprintf(text, room, "https://%.*s%.*s%.*s%s%.*s", (int)host.length, host.at, digits, number,
+                          (int)path.length, path.at, target->has_query ? "?" : "", (int)query.length, query.at);
+    return tg_slice_of(text, (size_t)length);
+}
+
+void tg_exchange_redirect_to_https(struct tg_exchange *exchange, uint16_t port)
+{
+    exchange->phases_failed = (1u << TG_PHASES) - 1;
+    if (exchange->request.authority.host.length == 0) {
+        tg_exchange_fail(exchange, 400, "bad_request", "no host to send the client to");
+        return;
+    }
+    struct tg_slice location = https_location(exchange, port);
+    tg_exchange_reset_response(exchange, 308, TG_FROM_GATEWAY);
+    if (location.at && tg_fields_append(&exchange->response.fields, TG_FIELD_LOCATION, TG_SLICE("location"), location))
+        exchange->state = TG_EXCHANGE_RESPONSE;
+    else
+        tg_exchange_fail(exchange, 503, "overload", "out of memory for a redirect");
 }
 
 bool tg_exchange_answer_by_route(struct tg_exchange *exchange)

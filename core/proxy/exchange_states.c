@@ -329,16 +329,19 @@ static struct tg_exchange *exchange_new(struct tg_worker *worker, struct tg_aren
     return exchange;
 }
 
-static void identify_client(struct tg_exchange *exchange, const struct tg_client_info *info)
+/* NULL: the current generation has no such listener. */
+static const struct tg_listener_config *identify_client(struct tg_exchange *exchange, const struct tg_client_info *info)
 {
+    const struct tg_listener_config *listener = tg_worker_listener(exchange->worker, &info->local);
     const struct tg_settings *settings = &exchange->lease->snapshot->settings;
     struct tg_slice scheme = info->tls ? TG_SLICE("https") : TG_SLICE("http");
     exchange->peer_address = info->peer;
     tg_address_ip(&info->peer, exchange->peer_ip.bytes);
-    exchange->listener = tg_worker_listener_name(exchange->worker, &info->local);
+    exchange->listener = listener ? listener->name : TG_SLICE("");
     exchange->listener_port = tg_address_port(&info->local);
     exchange->tls = tg_tls_facts_ref(info->tls);
     tg_client_identify(&exchange->request, &exchange->peer_ip, scheme, &settings->trusted_proxies, &exchange->client);
+    return listener;
 }
 
 struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena *arena, struct tg_request_head *head,
@@ -347,7 +350,7 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
     struct tg_exchange *exchange = exchange_new(worker, arena, head, side);
     if (!exchange)
         return NULL;
-    identify_client(exchange, info);
+    const struct tg_listener_config *listener = identify_client(exchange, info);
     exchange->request_pipe.ended = exchange->client_request_ended = !tg_request_has_body(head);
     tg_exchange_match_route(exchange);
     double total = total_of(exchange);
@@ -362,6 +365,8 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
         exchange->client_problem = (struct tg_problem){ 413, "the declared body is larger than the limit" };
     if (exchange->tls && !tg_tls_facts_allow_host(exchange->tls, head->authority.host))
         exchange->client_problem = (struct tg_problem){ 421, "a host that this TLS connection isn't for" };
+    if (listener && listener->redirect_to_https)
+        tg_exchange_redirect_to_https(exchange, listener->redirect_port);
     tg_exchange_wake(exchange);
     return exchange;
 }

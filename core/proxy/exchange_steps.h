@@ -54,6 +54,8 @@ void tg_exchange_fail(struct tg_exchange *exchange, int status, const char *code
 void tg_exchange_fail_for(struct tg_exchange *exchange, enum tg_reason reason, const char *detail);
 /* What the route answers by itself; false where it has a destination. */
 bool tg_exchange_answer_by_route(struct tg_exchange *exchange);
+/* A listener that only sends clients to https: 308, and no handler sees the request. */
+void tg_exchange_redirect_to_https(struct tg_exchange *exchange, uint16_t port);
 /* The plain page for exchange->error, or what gRPC has instead. */
 bool tg_exchange_make_error_page(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Starts a fresh response of this origin, dropping what there was of another. */

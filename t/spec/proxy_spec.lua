@@ -12,6 +12,7 @@ tg.settings {
   trusted_proxies = { "127.0.0.2/32", "10.0.0.0/8" },
 }
 tg.listen "127.0.0.1:${port}"
+tg.listen { "127.0.0.1:${port_clear}", redirect_to = "https:8443" }
 tg.upstream "origin" { "127.0.0.1:${origin}" }
 tg.upstream "half refused" { "127.0.0.1:${port_refused}", "127.0.0.1:${origin}" }
 tg.upstream "refused" { "127.0.0.1:${port_refused}" }
@@ -96,6 +97,18 @@ describe("a proxied exchange", function()
       assert.is_nil(response:header "connection")
     end
     assert.equal(1, strict:stats().accepted)
+  end)
+
+  it("sends clients of a listener that is there for it to https", function()
+    local connection = client.connect(edge.variables.port_clear)
+    for _, method in ipairs { "GET", "POST" } do
+      local response = client.request(connection, { method = method, path = "/a%20b/?c=d", host = "shop.example:8080",
+        body = method == "POST" and "x" or nil })
+      assert.equal(308, response.status)
+      assert.equal("https://shop.example:8443/a%20b/?c=d", response:header "location")
+    end
+    assert.equal(400, client.request(connection, { version = "1.0", host = false }).status)
+    assert.equal(0, strict:stats().requests)
   end)
 
   it("answers pipelined requests in their order", function()

@@ -340,7 +340,7 @@ void start(enum tg_method method, struct tg_slice text, enum tg_framing framing,
                                     .content_length = length,
                                     .expect_continue = f->expect_continue,
                                     .keep_alive = true };
-    head.target.raw_path = head.target.path = TG_SLICE("/");
+    head.target.raw_path = head.target.path = f->path ? tg_slice_from_string(f->path) : TG_SLICE("/");
     head.authority.text = head.authority.host = TG_SLICE("a");
     tg_fields_init(&head.fields, &arena);
     append_all(&head.fields, f->request_fields);

@@ -32,6 +32,7 @@ struct exchange_rig {
     struct tg_client_info info;        /* of the request to come */
     const char *const *request_fields; /* of the request to come: name, value, ..., NULL */
     enum tg_version version;
+    const char *path;     /* NULL: "/" */
     int status;           /* of the head that the client got */
     bool declared_length; /* likewise */
     char head[1024];      /* its fields, "name: value\n" each */

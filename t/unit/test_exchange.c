@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "exchange_rig.h"
+#include "tls_material.h"
 
 static void test_a_request_goes_up_and_its_answer_comes_down(void **state)
 {
@@ -361,6 +362,66 @@ static void test_a_tunnel_before_the_request_is_whole_is_502(void **state)
     assert_int_equal(tg_buffer_queue_length(&f->sent), 0);
 }
 
+static void test_a_listener_may_send_all_clients_to_https(void **state)
+{
+    (void)state;
+    struct tg_listener_config listener = { .name = TG_SLICE("clear"), .redirect_to_https = true, .redirect_port = 443 };
+    const char *why;
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &listener.address, &why));
+    f->snapshot->listeners = &listener;
+    f->snapshot->listener_count = 1;
+    use_phase(TG_PHASE_REQUEST, TG_HOOK_ANSWERED);
+    f->path = "//evil.example/%41?";
+    get();
+    assert_int_equal(f->status, 308);
+    assert_true(has_line(f->head, "location: https://a//evil.example/%41?"));
+    listener.redirect_port = 8443;
+    f->path = "/b";
+    get();
+    assert_true(has_line(f->head, "location: https://a:8443/b"));
+    assert_int_equal(f->hook_runs, 0);
+    assert_int_equal(f->acquired, 0);
+    f->snapshot->listener_count = 0;
+}
+
+static struct tg_tls_certificate certificate_of(const struct tls_identity *identity)
+{
+    return (struct tg_tls_certificate){ .cert = tls_file("a.pem", identity->cert_pem),
+                                        .key = tls_file("a.key", identity->key_pem) };
+}
+
+/* [T03] */
+static void test_a_host_that_the_tls_connection_is_not_for_is_421_and_seen_by_no_handler(void **state)
+{
+    (void)state;
+    char why[512] = "";
+    struct tls_identity authority = tls_authority_make("authority");
+    struct tls_identity open = tls_server_identity_make("open.example", &authority);
+    struct tls_identity closed = tls_server_identity_make("a", &authority);
+    struct tg_tls_certificate entries[2] = { certificate_of(&open), certificate_of(&closed) };
+    entries[1].client_auth = TG_CLIENT_AUTH_REQUIRE;
+    entries[1].client_ca = tls_file("ca.pem", authority.cert_pem);
+    struct tg_tls_library *library = tg_tls_library_open(false, why);
+    struct tg_tls_server_options options = { .certificates = entries, .count = 2 };
+    struct tg_tls_facts facts = { .references = 10, .server = tg_tls_server_new(library, NULL, &options, why) };
+    assert_non_null(facts.server);
+    facts.policy = tg_tls_server_policy_of(facts.server, TG_SLICE("open.example"));
+    f->info.tls = &facts;
+    use_phase(TG_PHASE_REQUEST, TG_HOOK_ANSWERED);
+    get(); /* of host "a" */
+    assert_int_equal(f->status, 421);
+    assert_int_equal(f->hook_runs, 0);
+    facts.policy = tg_tls_server_policy_of(facts.server, TG_SLICE("a"));
+    get();
+    assert_int_equal(f->status, 403);
+    assert_int_equal(facts.references, 10);
+    tg_tls_server_unref(facts.server);
+    tg_tls_library_close(library);
+    tls_identity_deinit(&open);
+    tls_identity_deinit(&closed);
+    tls_identity_deinit(&authority);
+}
+
 /* [W03] */
 static void test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange(void **state)
 {
@@ -521,6 +582,8 @@ int main(void)
         TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
         TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
         TEST(test_a_tunnel_before_the_request_is_whole_is_502),
+        TEST(test_a_listener_may_send_all_clients_to_https),
+        TEST(test_a_host_that_the_tls_connection_is_not_for_is_421_and_seen_by_no_handler),
         TEST(test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange),
         TEST(test_exchanges_that_share_a_timer_only_move_it_earlier),
         TEST(test_one_exchanges_end_of_time_is_not_the_others),
