@@ -74,12 +74,12 @@ static bool take_answer(const struct tg_tls_file *file, OCSP_SINGLERESP *answer,
 {
     ASN1_GENERALIZEDTIME *this_update = NULL, *next_update = NULL;
     int status = OCSP_single_get0_status(answer, NULL, NULL, &this_update, &next_update);
+    staple->next_update = milliseconds(next_update);
     if (status != V_OCSP_CERTSTATUS_GOOD)
         *warning = status == V_OCSP_CERTSTATUS_REVOKED ? "says that the certificate is revoked; it isn't stapled"
                                                        : "doesn't know the certificate; it isn't stapled";
-    else if (OCSP_check_validity(this_update, next_update, CLOCK_SKEW, -1) != 1)
+    else if (OCSP_check_validity(this_update, next_update, CLOCK_SKEW, -1) != 1 || tg_tls_now() >= staple->next_update)
         *warning = "isn't valid now (its time is over, or not yet come); it isn't stapled";
-    staple->next_update = milliseconds(next_update);
     return *warning || copy(file, staple) || tg_tls_refuse(why, file, "out of memory");
 }
 

@@ -5,12 +5,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
 
 #include "base/text.h"
+#include "net/tls_context.h"
 #include "tls_material.h"
 #include "tls_meeting.h"
 
@@ -419,11 +421,30 @@ static void a_response_that_is_stale_or_not_good_is_not_stapled(void **state)
     (void)state;
     expect_staple(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_GOOD, -5000, -1000), true, false,
                   "a.ocsp: isn't valid now");
+    expect_staple(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_GOOD, -5000, -10), true, false,
+                  "a.ocsp: isn't valid now");
     expect_staple(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_GOOD, 1000, 5000), true, false,
                   "a.ocsp: isn't valid now");
     expect_staple(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_REVOKED, -100, 1000), true, false, "revoked");
     expect_staple(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_UNKNOWN, -100, 1000), true, false,
                   "doesn't know the certificate");
+}
+
+/* [T08] */
+static void a_response_is_stapled_until_its_time_is_over(void **state)
+{
+    (void)state;
+    char why[512];
+    struct timespec step = { .tv_nsec = 20000000 };
+    struct tg_tls_server *server =
+        load_stapled(response_of(&leaf, &middle, &middle, V_OCSP_CERTSTATUS_GOOD, -100, 2), true, why);
+    int64_t end = tg_tls_now() + 2000;
+    assert_non_null(server);
+    expect_stapled(server, true);
+    while (tg_tls_now() <= end)
+        nanosleep(&step, NULL);
+    expect_stapled(server, false);
+    tg_tls_server_unref(server);
 }
 
 /* [T08] */
@@ -461,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_certificate_out_of_its_time_is_a_warning),
         cmocka_unit_test(a_good_response_is_stapled),
         cmocka_unit_test(a_response_that_is_stale_or_not_good_is_not_stapled),
+        cmocka_unit_test(a_response_is_stapled_until_its_time_is_over),
         cmocka_unit_test(a_response_that_is_not_the_issuers_about_this_certificate_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
