@@ -107,8 +107,8 @@ double tg_exchange_first_byte_limit(const struct tg_exchange *exchange)
 double tg_exchange_between_bytes_limit(const struct tg_exchange *exchange)
 {
     const struct tg_timeouts *route = &exchange->route->timeouts;
-    return tg_exchange_timeout(route->between_bytes,
-                               exchange->grpc ? route->tunnel_idle : exchange->group->timeouts.between_bytes);
+    double group = exchange->group->timeouts.between_bytes;
+    return tg_exchange_timeout(route->between_bytes, exchange->grpc ? fmax(group, route->tunnel_idle) : group);
 }
 
 /* Silence is counted from the last byte. Setting a later time costs nothing: the timer looks when it fires. */

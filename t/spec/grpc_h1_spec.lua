@@ -15,6 +15,10 @@ tg.route { path = "/refused/*", upstream = "refused",
 tg.route { path = "/own/error/*", upstream = "refused",
   error = function(req, err) return req:respond(err.status, "mine\n") end }
 tg.route { path = "/forbidden/*", upstream = "origin", request = function(req) return req:respond(403, "no\n") end }
+tg.route { path = "/said/*", upstream = "origin", request = function(req)
+  return req:respond(200, "", { ["content-type"] = "application/grpc", ["grpc-status"] = "16",
+    ["grpc-message"] = "no token" })
+end }
 tg.route { path = "/broken/*", upstream = "origin", request = function() error "deliberate" end }
 tg.route { path = "/limited/*", upstream = "origin", limits = { body = 10 } }
 tg.route { path = "/total/*", upstream = "origin", timeouts = { total = 0.3 } }
@@ -93,6 +97,14 @@ describe("a gRPC request over HTTP/1.1", function()
       assert.is_nil(response:header "grpc-status")
       assert.is_nil(logged(path).grpc_status)
     end
+  end)
+
+  it("gets the status that a handler says, and nothing else", function()
+    local response = send "/said/a"
+    assert.equal("16", response:header "grpc-status")
+    assert.equal("no token", response:header "grpc-message")
+    assert.equal("", response.body)
+    assert.equal(16, logged("/said/a").grpc_status)
   end)
 
   it("on which a script fails is an internal error", function()
