@@ -9,6 +9,8 @@ bool tg_h2_send_copy(struct tg_h2_session *session, struct tg_slice first, struc
     __attribute__((warn_unused_result));
 
 /* h2_stream.c */
+/* After a turn's sending: ends that the windows, used up by others meanwhile, would hold back. */
+void tg_h2_session_free_ends(struct tg_h2_session *session);
 /* The codec closes the stream: what wasn't given back to the connection's window is [W09]. */
 void tg_h2_stream_closed(struct tg_h2_session *session, struct tg_h2_stream *stream, uint32_t code);
 void tg_h2_stream_received(struct tg_h2_session *session, struct tg_h2_stream *stream, struct tg_slice data);

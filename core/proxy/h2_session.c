@@ -240,6 +240,8 @@ static void pump(struct tg_task *task)
         tg_block_unref(session->small);
         session->small = NULL;
     }
+    if (session->ends_known > 0)
+        tg_h2_session_free_ends(session);
     if (session->over_told || !is_over(session))
         return;
     session->over_told = true;

@@ -36,6 +36,7 @@ struct tg_h2_stream {
     bool received_end;
     bool has_body;   /* a head without END_STREAM is submitted: DATA is taken by ops->take */
     bool head_sent;  /* and gone out */
+    bool end_known;  /* nothing is left to take, there are no trailers: END_STREAM waits for its turn */
     bool end_queued; /* END_STREAM is submitted or on its way */
     bool end_sent;   /* END_STREAM has gone out */
     bool reset_queued;
@@ -92,6 +93,7 @@ struct tg_h2_session {
     struct tg_stream *stream; /* the role's; NULL once the role has ended it */
     struct tg_list streams;   /* of the codec: open, or half-closed */
     uint32_t stream_count;
+    uint32_t ends_known; /* streams of which nothing but an END_STREAM without trailers is left to send */
     bool server;
     bool started;          /* our SETTINGS are submitted */
     bool greeted;          /* the peer's first SETTINGS have come */

@@ -22,7 +22,7 @@ static void init(struct tg_h2_stream *stream)
     memset(stream, 0, offsetof(struct tg_h2_stream, taken));
     stream->sent = 0;
     stream->reading = stream->received_end = stream->has_body = stream->head_sent = false;
-    stream->end_queued = stream->end_sent = stream->reset_queued = false;
+    stream->end_known = stream->end_queued = stream->end_sent = stream->reset_queued = false;
     tg_buffer_queue_init(&stream->taken);
     tg_list_init(&stream->link);
 }
@@ -37,6 +37,7 @@ void tg_h2_stream_open(struct tg_h2_session *session, struct tg_h2_stream *strea
 void tg_h2_stream_forget(struct tg_h2_stream *stream)
 {
     stream->session->stream_count--;
+    stream->session->ends_known -= stream->end_known && !stream->end_queued;
     stream->session = NULL;
     tg_list_remove(&stream->link);
     tg_buffer_queue_deinit(&stream->taken);
@@ -148,7 +149,9 @@ static ssize_t read_body(nghttp2_session *codec, int32_t id, uint8_t *to, size_t
     if (stream->end_queued || stream->reset_queued)
         return NGHTTP2_ERR_DEFERRED;
     size_t limit = length < FRAME_MAX ? length : FRAME_MAX;
-    if (!session->ops->take(stream, &stream->taken, limit, &end, &trailers))
+    if (stream->end_known)
+        end = true;
+    else if (!session->ops->take(stream, &stream->taken, limit, &end, &trailers))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t taken = (size_t)tg_buffer_queue_length(&stream->taken);
     if (taken == 0 && !end)
@@ -157,6 +160,7 @@ static ssize_t read_body(nghttp2_session *codec, int32_t id, uint8_t *to, size_t
     if (!end)
         return (ssize_t)taken;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
+    session->ends_known -= stream->end_known;
     stream->end_queued = true;
     if (trailers) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -254,10 +258,29 @@ bool tg_h2_stream_blocked(const struct tg_h2_stream *stream)
  * written as a trailer section of no fields: DATA would have to wait, though it be empty. */
 static void send_bare_end(struct tg_h2_stream *stream, const struct tg_fields *trailers)
 {
-    if (!trailers && !tg_h2_stream_blocked(stream))
-        nghttp2_session_resume_data(stream->session->codec, stream->id);
-    else if (!submit_trailers(stream, trailers))
-        tg_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+    if (trailers || tg_h2_stream_blocked(stream)) {
+        if (!submit_trailers(stream, trailers))
+            tg_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+        return;
+    }
+    stream->end_known = true;
+    stream->session->ends_known++;
+    nghttp2_session_resume_data(stream->session->codec, stream->id);
+}
+
+void tg_h2_session_free_ends(struct tg_h2_session *session)
+{
+    struct tg_list *streams = &session->streams;
+    for (struct tg_list *link = streams->next; link != streams && session->ends_known > 0; link = link->next) {
+        struct tg_h2_stream *stream = TG_CONTAINER_OF(link, struct tg_h2_stream, link);
+        if (!stream->end_known || stream->end_queued || !tg_h2_stream_blocked(stream))
+            continue;
+        session->ends_known--;
+        stream->end_known = false;
+        if (!submit_trailers(stream, NULL))
+            tg_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+        tg_h2_session_wake(session);
+    }
 }
 
 void tg_h2_stream_body_ready(struct tg_h2_stream *stream)
@@ -266,7 +289,8 @@ void tg_h2_stream_body_ready(struct tg_h2_stream *stream)
     struct tg_buffer_queue nothing;
     const struct tg_fields *trailers = NULL;
     bool end = false;
-    if (!session || session->freed || !stream->has_body || stream->end_queued || stream->reset_queued)
+    if (!session || session->freed || !stream->has_body || stream->end_known || stream->end_queued ||
+        stream->reset_queued)
         return;
     if (!stream->head_sent) { /* the codec asks when it is */
         tg_h2_session_wake(session);
