@@ -52,7 +52,7 @@ static bool fetch(struct tg_tls_library *library)
     library->sha256 = EVP_MD_fetch(library->context, "SHA256", NULL);
     library->aes_256_cbc = EVP_CIPHER_fetch(library->context, "AES-256-CBC", NULL);
     ERR_clear_error();
-    return library->sha256 && library->aes_256_cbc && !library->md5 == (library->fips != NULL);
+    return library->sha256 && library->aes_256_cbc && !(library->fips && library->md5);
 }
 
 static bool open_fips(struct tg_tls_library *library, char why[512])
@@ -87,8 +87,7 @@ static bool open_default(struct tg_tls_library *library, char why[512])
     snprintf(library->provider, sizeof(library->provider), "default");
     if (fetch(library))
         return true;
-    snprintf(why, 512,
-             "OpenSSL's default provider lacks MD5, SHA-256 or AES-256: openssl.cnf may have switched it off");
+    snprintf(why, 512, "OpenSSL's default provider lacks SHA-256 or AES-256: openssl.cnf may have switched it off");
     return false;
 }
 

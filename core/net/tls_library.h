@@ -25,7 +25,8 @@ struct ossl_lib_ctx_st *tg_tls_library_context(const struct tg_tls_library *libr
 const char *tg_tls_library_properties(const struct tg_tls_library *library);
 
 /* Fetched once, since a fetch costs more than a digest of a few hundred bytes. */
-const struct evp_md_st *tg_tls_library_md5(const struct tg_tls_library *library); /* NULL under FIPS */
+const struct evp_md_st *
+tg_tls_library_md5(const struct tg_tls_library *library); /* NULL under FIPS, or where openssl.cnf has it so */
 const struct evp_md_st *tg_tls_library_sha256(const struct tg_tls_library *library);
 const struct evp_cipher_st *tg_tls_library_aes_256_cbc(const struct tg_tls_library *library);
 
