@@ -84,7 +84,8 @@ describe("TLS", function()
   it("serves the certificate of the name: exact, wildcard, else the first [T04]", function()
     for name, which in pairs {
       ["alpha.example"] = "alpha", ["wild.example"] = "wild", ["x.wild.example"] = "wild",
-      ["DEMAND.example"] = "demand", ["X.Wild.EXAMPLE"] = "wild", ["a.b.wild.example"] = "alpha", ["nobody.example"] = "alpha",
+      ["DEMAND.example"] = "demand", ["X.Wild.EXAMPLE"] = "wild", ["a.b.wild.example"] = "alpha",
+      ["nobody.example"] = "alpha",
     } do
       local got, text = served(name)
       assert.equal(made[which].sha256, got, name .. ": " .. text:sub(1, 2000))
