@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "net/loop.h"
+#include "net/spare_queue.h"
 #include "net/watch.h"
 
 enum {
@@ -38,6 +39,8 @@ struct tg_loop {
     struct tg_list streams; /* all */
     struct tg_block *read_block, *output_block;
     struct tg_block *plain_block; /* what was decrypted */
+    struct tg_spare_queue *spare_queues;
+    uint32_t spare_queue_count;
     size_t unpumped; /* bytes read since the last pump */
     void **to_free;
     size_t to_free_count, to_free_capacity;

@@ -192,7 +192,7 @@ void tg_stream_fail(struct tg_stream *stream, enum tg_stream_end end)
     if (stream->failed)
         return;
     stream->failed = true;
-    tg_buffer_queue_clear(&stream->out);
+    tg_spare_queue_give_back(stream->loop, &stream->out);
     if (stream->tls)
         tg_tls_break_off_handshake(stream->tls);
     tg_watch_stop(stream->loop, &stream->watch);
@@ -235,8 +235,12 @@ void tg_stream_send(struct tg_stream *stream, struct tg_buffer buffer)
         tg_buffer_unref(buffer);
         return;
     }
-    if (!tg_buffer_queue_push(&stream->out, buffer))
+    if (!tg_spare_queue_take(stream->loop, &stream->out)) {
+        tg_buffer_unref(buffer);
         stream->starved = true;
+    } else if (!tg_buffer_queue_push(stream->out, buffer)) {
+        stream->starved = true;
+    }
     note_mark(stream);
     tg_stream_flush_soon(stream);
 }
@@ -247,8 +251,12 @@ void tg_stream_send_queue(struct tg_stream *stream, struct tg_buffer_queue *queu
         tg_buffer_queue_clear(queue);
         return;
     }
-    if (!tg_buffer_queue_move(&stream->out, queue))
+    if (!tg_spare_queue_take(stream->loop, &stream->out)) {
+        tg_buffer_queue_clear(queue);
         stream->starved = true;
+    } else if (!tg_buffer_queue_move(stream->out, queue)) {
+        stream->starved = true;
+    }
     note_mark(stream);
     tg_stream_flush_soon(stream);
 }
@@ -283,20 +291,22 @@ static void wait_for_room(struct tg_stream *stream)
 
 bool tg_stream_push(struct tg_stream *stream)
 {
-    struct tg_buffer_queue *queue = stream->tls ? &stream->tls->wire : &stream->out;
+    struct tg_buffer_queue **queue = stream->tls ? &stream->tls->wire : &stream->out;
     while (!stream->blocked) {
         size_t asked;
         if (stream->tls && !tg_tls_encrypt(stream))
             return false;
-        if (tg_buffer_queue_length(queue) == 0)
+        if (tg_spare_queue_length(*queue) == 0) {
+            tg_spare_queue_give_back(stream->loop, queue);
             break;
-        ssize_t taken = send_front(stream, queue, &asked);
+        }
+        ssize_t taken = send_front(stream, *queue, &asked);
         if (taken < 0 && errno == EINTR)
             continue;
         if (taken < 0 && errno != EAGAIN)
             return false;
         if (taken > 0) {
-            tg_buffer_queue_drop(queue, (uint64_t)taken);
+            tg_buffer_queue_drop(*queue, (uint64_t)taken);
             stream->sent += (uint64_t)taken;
         }
         if (taken < (ssize_t)asked)
@@ -313,7 +323,7 @@ static void fail_sending(struct tg_stream *stream)
         tg_tls_fail(stream, TG_STREAM_TLS, NULL);
         return;
     }
-    tg_buffer_queue_clear(&stream->out);
+    tg_spare_queue_give_back(stream->loop, &stream->out);
     for (int reads = 0; reads < READS_BEFORE_FAILURE && result <= READ_SHORT; reads++)
         result = tg_stream_takes(stream) ? read_once(stream) : READ_NOTHING;
     if (!tg_stream_ended(stream))
@@ -324,7 +334,7 @@ static void finish_sending(struct tg_stream *stream)
 {
     stream->finished = true;
     shutdown(stream->watch.descriptor, SHUT_WR);
-    if (stream->lingering)
+    if (stream->linger)
         tg_stream_linger_sent(stream);
 }
 

@@ -12,8 +12,7 @@ struct tg_stream *tg_stream_adopt(struct tg_loop *loop, int descriptor, uint32_t
     struct tg_stream *stream = malloc(sizeof(*stream));
     if (!stream)
         return NULL;
-    memset(stream, 0, offsetof(struct tg_stream, out));
-    tg_buffer_queue_init(&stream->out);
+    memset(stream, 0, offsetof(struct tg_stream, peer));
     tg_list_init(&stream->unsent_link);
     tg_list_init(&stream->outcome.link);
     stream->local.length = 0;
@@ -83,8 +82,7 @@ const struct tg_address *tg_stream_local(const struct tg_stream *stream)
 
 uint64_t tg_stream_unsent(const struct tg_stream *stream)
 {
-    uint64_t wire = stream->tls ? tg_buffer_queue_length(&stream->tls->wire) : 0;
-    return tg_buffer_queue_length(&stream->out) + wire;
+    return tg_spare_queue_length(stream->out) + (stream->tls ? tg_spare_queue_length(stream->tls->wire) : 0);
 }
 
 uint64_t tg_stream_sent(const struct tg_stream *stream)
@@ -105,9 +103,8 @@ static void leave(struct tg_stream *stream)
     tg_list_remove(&stream->all_link);
     tg_list_remove(&stream->unsent_link);
     tg_list_remove(&stream->outcome.link);
-    if (stream->lingering)
-        tg_deadline_deinit(&stream->linger_deadline);
-    tg_buffer_queue_deinit(&stream->out);
+    tg_stream_end_linger(stream);
+    tg_spare_queue_give_back(stream->loop, &stream->out);
     if (stream->tls)
         tg_tls_free(stream->tls);
     stream->tls = NULL;

@@ -1,15 +1,23 @@
 /* The quiet end: a close while the peer still sends would reset the connection, and the reset could overtake our last
  * bytes. So all is sent, our direction ends, and what comes is read for a while. The stream is its own owner then. */
+#include <stdlib.h>
+
 #include "net/tls_stream.h"
 
 enum { DISCARD_LIMIT = 64 * 1024, SENDING_SECONDS = 30, READING_SECONDS = 2 };
+
+struct tg_linger {
+    struct tg_stream *stream;
+    struct tg_deadline deadline;
+    uint64_t discarded;
+};
 
 static void discard(struct tg_stream *stream, struct tg_buffer data)
 {
     if (!stream->finished)
         return;
-    stream->discarded += data.length;
-    if (stream->discarded > DISCARD_LIMIT)
+    stream->linger->discarded += data.length;
+    if (stream->linger->discarded > DISCARD_LIMIT)
         tg_stream_close(stream);
 }
 
@@ -40,7 +48,16 @@ static const struct tg_stream_ops linger_ops = {
 
 static void out_of_time(struct tg_deadline *deadline)
 {
-    tg_stream_close(TG_CONTAINER_OF(deadline, struct tg_stream, linger_deadline));
+    tg_stream_close(TG_CONTAINER_OF(deadline, struct tg_linger, deadline)->stream);
+}
+
+void tg_stream_end_linger(struct tg_stream *stream)
+{
+    if (!stream->linger)
+        return;
+    tg_deadline_deinit(&stream->linger->deadline);
+    tg_loop_free_later(stream->loop, stream->linger);
+    stream->linger = NULL;
 }
 
 void tg_stream_linger_sent(struct tg_stream *stream)
@@ -48,14 +65,14 @@ void tg_stream_linger_sent(struct tg_stream *stream)
     if (stream->peer_ended)
         tg_stream_close(stream);
     else
-        tg_deadline_in(&stream->linger_deadline, READING_SECONDS);
+        tg_deadline_in(&stream->linger->deadline, READING_SECONDS);
 }
 
 bool tg_loop_has_last_words(const struct tg_loop *loop)
 {
     for (const struct tg_list *link = loop->streams.next; link != &loop->streams; link = link->next) {
         const struct tg_stream *stream = TG_CONTAINER_OF(link, struct tg_stream, all_link);
-        if (stream->lingering && !stream->finished)
+        if (stream->linger && !stream->finished)
             return true;
     }
     return false;
@@ -75,17 +92,18 @@ static bool has_last_words(struct tg_stream *stream)
 
 void tg_stream_linger(struct tg_stream *stream)
 {
-    if (!has_last_words(stream)) {
+    struct tg_linger *linger = has_last_words(stream) ? calloc(1, sizeof(*linger)) : NULL;
+    if (!linger) {
         tg_stream_close(stream);
         return;
     }
     tg_stream_set_owner(stream, &linger_ops, NULL);
     if (stream->tls)
         stream->tls->sessions = NULL; /* whose owner may go first */
-    stream->discarded = 0;
-    stream->lingering = true;
-    tg_deadline_init(&stream->linger_deadline, stream->loop, out_of_time);
+    stream->linger = linger;
+    linger->stream = stream;
+    tg_deadline_init(&linger->deadline, stream->loop, out_of_time);
     tg_stream_resume(stream);
-    tg_deadline_in(&stream->linger_deadline, stream->finished ? READING_SECONDS : SENDING_SECONDS);
+    tg_deadline_in(&linger->deadline, stream->finished ? READING_SECONDS : SENDING_SECONDS);
     tg_stream_finish(stream);
 }

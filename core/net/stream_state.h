@@ -27,14 +27,12 @@ struct tg_stream {
     bool finishing;          /* our direction ends when all is sent */
     bool finished;
     bool starved; /* memory ran out: something given to send is lost */
-    bool lingering;
     struct tg_list unsent_link, all_link;
     uint64_t sent, received;
-    struct tg_buffer_queue out;
-    struct tg_task outcome; /* of a connect that ended at once */
+    struct tg_buffer_queue *out; /* NULL: nothing waits */
+    struct tg_task outcome;      /* of a connect that ended at once */
     int connect_error;
-    struct tg_deadline linger_deadline;
-    uint64_t discarded;
+    struct tg_linger *linger; /* NULL: it has an owner */
     struct tg_address peer, local;
 };
 
@@ -52,6 +50,7 @@ void tg_stream_flush_soon(struct tg_stream *stream);
 void tg_stream_finish_connecting(struct tg_stream *stream, uint32_t events);
 /* All was sent and our direction ended. */
 void tg_stream_linger_sent(struct tg_stream *stream);
+void tg_stream_end_linger(struct tg_stream *stream);
 void tg_stream_ready(struct tg_watch *watch, uint32_t events);
 /* A block with room to read into, in the loop's place for one; NULL: no memory. */
 struct tg_block *tg_stream_block(struct tg_block **place);

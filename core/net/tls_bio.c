@@ -73,7 +73,8 @@ static int put(BIO *bio, const char *from, int length)
 {
     struct tg_tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (!tls->stream || !tg_buffer_queue_append(&tls->wire, tg_slice_of(from, (size_t)length))) {
+    if (!tls->stream || !tg_spare_queue_take(tls->stream->loop, &tls->wire) ||
+        !tg_buffer_queue_append(tls->wire, tg_slice_of(from, (size_t)length))) {
         tls->problem = "out of memory";
         return -1;
     }

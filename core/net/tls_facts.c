@@ -141,8 +141,8 @@ static void put_all(struct writer *writer, struct tg_tls_facts *facts, const str
                     const GENERAL_NAMES *names, struct tg_slice *sans)
 {
     const struct tg_tls_handshake *handshake = tls->handshake;
-    facts->version = put_clean(writer, tg_slice_from_string(SSL_get_version(tls->ssl)));
-    facts->cipher = put_clean(writer, tg_slice_from_string(SSL_get_cipher_name(tls->ssl)));
+    facts->version = tg_slice_from_string(SSL_get_version(tls->ssl)); /* static, both */
+    facts->cipher = tg_slice_from_string(SSL_get_cipher_name(tls->ssl));
     if (handshake && handshake->hello) {
         facts->sni = put_clean(writer, handshake->hello->sni);
         facts->ja3 = put_clean(writer, handshake->hello->ja3);

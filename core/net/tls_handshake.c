@@ -79,7 +79,7 @@ void tg_tls_shake_hands(struct tg_stream *stream)
     ERR_clear_error();
     int result = SSL_do_handshake(tls->ssl);
     int error = SSL_get_error(tls->ssl, result);
-    if (tg_buffer_queue_length(&tls->wire) > 0)
+    if (tls->wire)
         tg_stream_flush_soon(stream);
     if (result == 1)
         finish(stream);

@@ -55,7 +55,7 @@ static bool write_record(struct tg_tls *tls, const char *at, size_t length)
 /* What lies in one piece anyway isn't copied. */
 static bool encrypt_record(struct tg_stream *stream)
 {
-    struct tg_buffer_queue *out = &stream->out;
+    struct tg_buffer_queue *out = stream->out;
     size_t limit = record_limit(stream);
     struct tg_buffer front = tg_buffer_queue_peek(out);
     if (front.length < limit && front.length < tg_buffer_queue_length(out)) {
@@ -79,14 +79,17 @@ bool tg_tls_encrypt(struct tg_stream *stream)
 {
     struct tg_tls *tls = stream->tls;
     if (tls->end == TG_TLS_FAILED)
-        tg_buffer_queue_clear(&stream->out);
+        tg_spare_queue_give_back(stream->loop, &stream->out);
     if (tls->end == TG_TLS_FAILED || tls->handshake || tls->close_sent)
         return true;
-    while (tg_buffer_queue_length(&stream->out) > 0 && tg_buffer_queue_length(&tls->wire) < AHEAD) {
+    while (tg_spare_queue_length(stream->out) > 0 && tg_spare_queue_length(tls->wire) < AHEAD) {
         if (!encrypt_record(stream))
             return false;
     }
-    if (stream->finishing && tg_buffer_queue_length(&stream->out) == 0)
+    if (tg_spare_queue_length(stream->out) > 0)
+        return true;
+    tg_spare_queue_give_back(stream->loop, &stream->out);
+    if (stream->finishing)
         send_close_notify(tls);
     return true;
 }

@@ -52,13 +52,13 @@ struct tg_tls {
     bool close_sent;   /* our close_notify */
     uint8_t header[5]; /* of the record that is coming */
     uint8_t header_length;
-    uint16_t record_left;    /* bytes of its body */
-    uint32_t idle_records;   /* that came without data, less what data has made up for */
-    uint32_t small_left;     /* bytes still to be sent in small records */
-    double encrypted_at;     /* when a record with data was last made; the loop's time */
-    struct tg_buffer unread; /* ciphertext that OpenSSL hasn't taken yet */
-    struct tg_task go_on;    /* takes up again what is undrained */
-    struct tg_buffer_queue wire;
+    uint16_t record_left;         /* bytes of its body */
+    uint32_t idle_records;        /* that came without data, less what data has made up for */
+    uint32_t small_left;          /* bytes still to be sent in small records */
+    double encrypted_at;          /* when a record with data was last made; the loop's time */
+    struct tg_buffer unread;      /* ciphertext that OpenSSL hasn't taken yet */
+    struct tg_task go_on;         /* takes up again what is undrained */
+    struct tg_buffer_queue *wire; /* NULL: nothing waits */
 };
 
 static inline struct tg_tls *tg_tls_of_ssl(const SSL *ssl)

@@ -100,7 +100,7 @@ static void read_records(struct tg_stream *stream)
     size_t length, room = block->capacity - block->used;
     tg_unpoison(block->data + block->used, room);
     note_outcome(tls, decrypt(tls, block->data + block->used, room, &length));
-    if (tg_buffer_queue_length(&tls->wire) > 0)
+    if (tls->wire)
         tg_stream_flush_soon(stream);
     if (length > 0)
         tg_stream_give(stream, block, length);
@@ -168,7 +168,6 @@ struct tg_tls *tg_tls_new(struct tg_stream *stream)
     tls->stream = stream;
     tls->handshake = calloc(1, sizeof(*tls->handshake));
     tg_task_init(&tls->go_on, go_on);
-    tg_buffer_queue_init(&tls->wire);
     if (!tls->handshake) {
         free(tls);
         return NULL;
@@ -180,7 +179,8 @@ static void drop_buffers(struct tg_tls *tls)
 {
     tg_buffer_unref(tls->unread);
     tls->unread = (struct tg_buffer){ 0 };
-    tg_buffer_queue_deinit(&tls->wire);
+    if (tls->wire)
+        tg_spare_queue_give_back(tls->stream->loop, &tls->wire);
     tg_list_remove(&tls->go_on.link);
 }
 
@@ -208,7 +208,7 @@ void tg_tls_free(struct tg_tls *tls)
 /* What is lost here can't be made up for: such a connection serves nobody any more. */
 void tg_tls_detach(struct tg_tls *tls)
 {
-    if (tls->handshake || tls->undrained || tg_buffer_queue_length(&tls->wire) > 0)
+    if (tls->handshake || tls->undrained || tls->wire)
         tls->end = TG_TLS_FAILED;
     drop_buffers(tls);
     tg_tls_facts_unref(tls->facts);
