@@ -99,7 +99,7 @@ static struct tg_slice version_text(enum tg_version version)
 }
 
 /* A request that could not be parsed may have no method, host or path. */
-static void put_request(struct tg_text *line, const struct tg_request_head *head)
+static void put_request(struct tg_text *line, const struct tg_request_head *head, const struct tg_tls_facts *tls)
 {
     const struct tg_target *target = &head->target;
     put_text_if_any(line, MEMBER("method"), head->method_text);
@@ -108,6 +108,8 @@ static void put_request(struct tg_text *line, const struct tg_request_head *head
     if (target->has_query)
         put_text(line, MEMBER("query"), target->query);
     put_word(line, MEMBER("version"), version_text(head->version));
+    if (tls)
+        put_word(line, MEMBER("tls"), tls->version);
 }
 
 static struct tg_slice from_text(enum tg_response_from from)
@@ -194,7 +196,7 @@ static void make_line(struct tg_text *line, const struct tg_exchange *exchange, 
     put_time(line, tg_loop_wall(exchange->worker->loop));
     put_word(line, MEMBER("id"), tg_slice_of(exchange->id, sizeof(exchange->id)));
     put_client(line, exchange);
-    put_request(line, &exchange->request);
+    put_request(line, &exchange->request, exchange->tls);
     put_response(line, exchange);
     put_upstream(line, exchange);
     put_place(line, exchange, snapshot);
