@@ -140,9 +140,10 @@ static void own_times(struct tg_client_h2 *client, double now)
         return;
     if (is_due(&client->section_until, now))
         tg_h2_session_fail(&client->session, NGHTTP2_PROTOCOL_ERROR, "a header section that didn't come in time");
-    if (is_due(&client->first_until, now) && !client->session.greeted)
+    bool never_began = is_due(&client->first_until, now);
+    if (never_began && !client->session.greeted)
         tg_h2_session_fail(&client->session, NGHTTP2_SETTINGS_TIMEOUT, "no preface in time");
-    else if (client->first_until == INFINITY && client->session.stream_count == 0 && is_due(&client->idle_at, now))
+    else if (never_began || (is_due(&client->idle_at, now) && client->session.stream_count == 0))
         tg_client_h2_begin_end(client);
     if (is_due(&client->stage_at, now))
         tg_client_h2_end_now(client);

@@ -202,7 +202,8 @@ int tg_h2_stream_send_frame(nghttp2_session *codec, nghttp2_frame *frame, const 
             return NGHTTP2_ERR_CALLBACK_FAILURE;
         head.length = 0;
     } while (length > 0);
-    return 0;
+    /* The codec sends on within the same call. */
+    return tg_stream_unsent(session->stream) < TG_H2_UNSENT_HIGH ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 static int submit_response(struct tg_h2_stream *stream, const struct tg_h2_lines *lines, bool end)
