@@ -235,6 +235,17 @@ static bool add_second(struct builder *builder, struct tg_tls_entry *entry, size
     return true;
 }
 
+static bool check_authority_times(struct builder *builder, const struct tg_tls_file *file, X509_STORE *store)
+{
+    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    bool checked = true;
+    for (int i = 0; checked && i < sk_X509_OBJECT_num(objects); i++) {
+        const X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        checked = !certificate || check_time(builder, file, certificate);
+    }
+    return checked;
+}
+
 static bool set_client_auth(struct builder *builder, struct tg_tls_entry *entry,
                             const struct tg_tls_certificate *options)
 {
@@ -248,7 +259,8 @@ static bool set_client_auth(struct builder *builder, struct tg_tls_entry *entry,
     SSL_CTX_set1_cert_store(entry->context, authorities.store);
     SSL_CTX_set_client_CA_list(entry->context, authorities.names);
     authorities.names = NULL;
-    bool bound = bind_sessions(builder, options->client_auth, &authorities, &entry->demand);
+    bool bound = bind_sessions(builder, options->client_auth, &authorities, &entry->demand) &&
+                 check_authority_times(builder, &options->client_ca, authorities.store);
     tg_tls_authorities_deinit(&authorities);
     return bound;
 }

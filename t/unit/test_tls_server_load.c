@@ -327,6 +327,24 @@ static void a_certificate_out_of_its_time_is_a_warning(void **state)
     expect_warning(-2000, 86400L * 15, NULL);
 }
 
+static void an_authority_for_clients_out_of_its_time_is_a_warning(void **state)
+{
+    (void)state;
+    char why[512];
+    struct tg_slice warning = { 0 };
+    struct tls_identity old = tls_identity_make(
+        (struct tls_plan){ .common_name = TG_SLICE("Old"), .authority = true, .begins = -2000, .ends = -1000 });
+    struct tg_tls_certificate entry = entry_of(leaf.cert_pem, leaf.key_pem);
+    entry.client_auth = TG_CLIENT_AUTH_REQUIRE;
+    entry.client_ca = tls_file("ca.pem", old.cert_pem);
+    struct tg_tls_server *server = load(&entry, 1, why);
+    assert_non_null(server);
+    assert_true(tg_tls_server_warning(server, 0, &warning));
+    assert_string_equal(warning.at, "ca.pem: 'Old' has expired");
+    tg_tls_server_unref(server);
+    tls_identity_deinit(&old);
+}
+
 /* --- OCSP --- */
 
 /* `begins`, `ends`: seconds from now. */
@@ -480,6 +498,7 @@ int main(void)
         cmocka_unit_test(the_common_name_counts_only_without_other_names),
         cmocka_unit_test(a_second_certificate_has_another_kind_of_key_and_no_other_names),
         cmocka_unit_test(a_certificate_out_of_its_time_is_a_warning),
+        cmocka_unit_test(an_authority_for_clients_out_of_its_time_is_a_warning),
         cmocka_unit_test(a_good_response_is_stapled),
         cmocka_unit_test(a_response_that_is_stale_or_not_good_is_not_stapled),
         cmocka_unit_test(a_response_is_stapled_until_its_time_is_over),
