@@ -115,6 +115,8 @@
 ---@alias tidegate.phase.response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
 ---@alias tidegate.phase.error fun(req: tidegate.Request, err: tidegate.Error, o: table): true?
 ---@alias tidegate.phase.log fun(req: tidegate.Request, res: tidegate.Response?, o: table)
+---@alias tidegate.phase.accept fun(conn: tidegate.Conn, o: table): true?
+---@alias tidegate.phase.client_hello fun(hello: tidegate.Hello, o: table): true?
 
 ---@alias tidegate.OptionType
 ---| "string" | "number" | "integer" | "boolean" | "function" | "table" | "list" | "map"
@@ -140,6 +142,8 @@
 ---@field response tidegate.phase.response?
 ---@field error tidegate.phase.error?
 ---@field log tidegate.phase.log?
+---@field accept tidegate.phase.accept?  of a listener's handlers
+---@field client_hello tidegate.phase.client_hello?  likewise
 
 -- Objects of phases -------------------------------------------------------------------------------------------------
 
@@ -243,6 +247,59 @@ function Params:each() end
 ---@field ip string
 ---@field port integer
 ---@field peer_ip string  the other end of the connection, which may be a proxy
+---@field tls tidegate.ClientTls?  nil on a clear connection
+
+---@class tidegate.ClientTls
+---@field version string  "TLSv1.3"
+---@field cipher string  OpenSSL's name
+---@field sni string?  lower case
+---@field alpn "h2"|"http/1.1"|nil
+---@field ja3 string?
+---@field ja4 string?
+---@field cert tidegate.ClientCertificate?
+
+---@class tidegate.ClientCertificate
+---@field verified boolean
+---@field subject_cn string?  untrusted text
+---@field sans string[]  DNS names, addresses, mail addresses and URIs: untrusted text
+---@field sha256 string?  64 hex digits of the DER
+
+---A connection that was accepted and has sent nothing but its PROXY header.
+---@class tidegate.Conn
+---@field ip string  the client's, as the PROXY header says where there is one
+---@field port integer?
+---@field peer_ip string  the other end of the connection
+---@field listener string  its name
+---@field proxy_header string?  as received
+local Conn = {}
+
+---Closes the connection when the handler returns.
+---@return true
+function Conn:refuse() end
+
+---The first message of a TLS client.
+---@class tidegate.Hello
+---@field sni string?  lower case
+---@field alpn string[]  what the client offers; can be set: "h2", "http/1.1" or a list of both
+---@field versions string[]  "TLSv1.3", ...
+---@field ciphers string[]  OpenSSL's names, or "0x1301"
+---@field ja3 string
+---@field ja4 string
+---@field client { ip: string, port: integer?, peer_ip: string }
+---@field listener string  its name
+local Hello = {}
+
+---Serves this certificate: a name in `tls` of the listener, or a DNS name of a certificate there.
+---@param name string
+function Hello:use_certificate(name) end
+
+---Requires a certificate of the client.
+---@param ca string?  a path as in `client_ca` or `client_cas`; default: that of the certificate that is served
+function Hello:ask_client_certificate(ca) end
+
+---Ends the handshake when the handler returns.
+---@return true
+function Hello:refuse() end
 
 ---@class tidegate.Times
 ---@field started number
@@ -272,7 +329,7 @@ function RequestLog:skip() end
 ---@field id string  32 hex digits
 ---@field method string  can be set in `request`
 ---@field scheme "http"|"https"
----@field version "1.0"|"1.1"
+---@field version "1.0"|"1.1"|"2"
 ---@field host string  lower case, without port; can be set in `request`
 ---@field port integer
 ---@field path string  normalised, percent-encoded: what routes match and what is sent; can be set in `request`

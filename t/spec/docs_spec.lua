@@ -1,4 +1,5 @@
 -- The examples of the documents are configurations and handlers that load.
+local certificates = require "t.support.certificates"
 local gateway = require "t.support.gateway"
 
 local DOCUMENTS = { "README.md", "docs/guide.md", "docs/scripting.md" }
@@ -23,10 +24,22 @@ end
 
 local USE = 'local tg = require "tidegate"\ntg.listen "127.0.0.1:1"\ntg.route { handlers = { { "example"%s } } }\n'
 
+local LISTENER_USE = [[
+local tg = require "tidegate"
+tg.listen { "127.0.0.1:1", handlers = { "example" }, tls = { cert = "%s", key = "%s", client_ca = "%s" } }
+]]
+
+local function listener_use()
+  local shop = certificates.new()
+  local made = shop:issue { names = { "a.example" } }
+  return LISTENER_USE:format(made.cert, made.key, shop.ca)
+end
+
 -- The configuration of a block, and the files it needs; nil where it is neither a gateway nor a handler.
 local function configuration(text)
   if text:find "tg%.listen" then return text end
   if not text:find "\nreturn handler\n" then return nil end
+  if text:find "handler%.client_hello" then return listener_use(), { ["example.lua"] = text } end
   local options = text:find("keys = { \"list\"", 1, true) and ', keys = { "k" }' or ""
   return USE:format(options), { ["example.lua"] = text }
 end
