@@ -224,7 +224,7 @@ static void note_reset(struct tg_h2_stream *codec, uint32_t code)
 static enum tg_reason reason_of(const struct tg_upstream_h2_stream *stream, uint32_t code)
 {
     switch (code) {
-    case NGHTTP2_REFUSED_STREAM: return stream->was_processed ? TG_REASON_RESET : TG_REASON_UNPROCESSED;
+    case NGHTTP2_REFUSED_STREAM: return stream->was_processed ? TG_REASON_STREAM_RESET : TG_REASON_UNPROCESSED;
     case NGHTTP2_CANCEL: return TG_REASON_CANCELLED;
     case NGHTTP2_ENHANCE_YOUR_CALM: return TG_REASON_CALM;
     case NGHTTP2_INADEQUATE_SECURITY: return TG_REASON_UNTRUSTED;

@@ -223,9 +223,99 @@ struct up_connection *up_connection(int index)
     return &up->server.connections[index];
 }
 
+int up_pooled(void)
+{
+    int count = 0;
+    for (struct tg_list *link = up_entry()->h2.next; link != &up_entry()->h2; link = link->next)
+        count++;
+    return count;
+}
+
+struct tg_upstream_h2 *up_pooled_at(int index)
+{
+    struct tg_list *link = up_entry()->h2.next;
+    while (index-- > 0)
+        link = link->next;
+    assert_ptr_not_equal(link, &up_entry()->h2);
+    return TG_CONTAINER_OF(link, struct tg_upstream_h2, link);
+}
+
 /* --- its life --- */
 
-static void make_peer(void)
+static double clock_monotonic(struct tg_clock *clock)
+{
+    struct tg_clock *system = tg_clock_system();
+    return system->monotonic(system) + TG_CONTAINER_OF(clock, struct up_clock, clock)->ahead;
+}
+
+static double clock_wall(struct tg_clock *clock)
+{
+    (void)clock;
+    struct tg_clock *system = tg_clock_system();
+    return system->wall(system);
+}
+
+void up_advance(double seconds)
+{
+    up->clock.ahead += seconds;
+    tg_loop_now_fresh(up->loop);
+}
+
+void up_fire(struct tg_deadline *deadline)
+{
+    deadline->expired(deadline);
+}
+
+static struct tg_tls_server *make_tls_server(const struct tls_identity *identity, struct tg_ticket_keys *tickets,
+                                             bool h1_only)
+{
+    char why[512];
+    struct tg_tls_certificate certificate = { .name = TG_SLICE("a"),
+                                              .cert = tls_file("a.pem", identity->cert_pem),
+                                              .key = tls_file("a.key", identity->key_pem) };
+    struct tg_tls_server_options options = { .certificates = &certificate,
+                                             .count = 1,
+                                             .session_life = 86400,
+                                             .h1_only = h1_only,
+                                             .listener = TG_SLICE("127.0.0.1:443") };
+    struct tg_tls_server *server = tg_tls_server_new(up->library, tickets, &options, why);
+    assert_non_null(server);
+    return server;
+}
+
+static void make_tls(void)
+{
+    char why[512];
+    up->library = tg_tls_library_open(false, why);
+    up->tickets = tg_ticket_keys_new();
+    up->authority = tls_authority_make("authority");
+    up->identity = tls_server_identity_make("a.example", &up->authority);
+    up->stranger = tls_authority_make("stranger");
+    up->both = make_tls_server(&up->identity, up->tickets, false);
+    up->h1_only = make_tls_server(&up->identity, up->tickets, true);
+    up->untrusted = make_tls_server(&up->stranger, NULL, false);
+    up->server.tls = up->both;
+    struct tg_tls_client_options options = {
+        .verify = true, .ca = tls_file("ca.pem", up->authority.cert_pem), .offer_h1 = true, .offer_h2 = true
+    };
+    up->client = tg_tls_client_new(up->library, &options, why);
+    assert_non_null(up->client);
+}
+
+static void end_tls(void)
+{
+    tg_tls_client_unref(up->client);
+    tg_tls_server_unref(up->both);
+    tg_tls_server_unref(up->h1_only);
+    tg_tls_server_unref(up->untrusted);
+    tls_identity_deinit(&up->stranger);
+    tls_identity_deinit(&up->identity);
+    tls_identity_deinit(&up->authority);
+    tg_ticket_keys_free(up->tickets);
+    tg_tls_library_close(up->library);
+}
+
+static void make_peer(enum tg_protocol protocol)
 {
     char text[32];
     const char *why;
@@ -233,7 +323,7 @@ static void make_peer(void)
     snprintf(text, sizeof text, "127.0.0.1:%u", up->server.port);
     struct tg_slice name = tg_slice_from_string(text);
     assert_true(tg_address_parse(name, &address, &why));
-    up->peer = tg_peer_registry_get(up->registry, name, name, &address, TG_PROTOCOL_H2, NULL);
+    up->peer = tg_peer_registry_get(up->registry, name, name, &address, protocol, up->client);
     assert_non_null(up->peer);
 }
 
@@ -274,18 +364,20 @@ static void make_route(void)
         tg_router_add(up->snapshot->router, route, TG_SLICE(""), TG_SLICE(""), TG_SLICE("/*"), 0, NULL, 0, why));
 }
 
-int up_setup(void **state)
+static void set_up(bool tls)
 {
-    (void)state;
     up = calloc(1, sizeof *up);
-    up->loop = tg_loop_new(NULL, &up->worker);
+    up->clock.clock = (struct tg_clock){ clock_monotonic, clock_wall };
+    up->loop = tg_loop_new(&up->clock.clock, &up->worker);
     up->worker.count = 1;
     assert_true(tg_worker_init(&up->worker, up->loop, NULL, NULL));
     up->registry = tg_peer_registry_new(up->loop);
     up_server_start(&up->server, up->loop);
     up->snapshot = tg_snapshot_new();
     up->snapshot->settings.access_log_off = true;
-    make_peer();
+    if (tls)
+        make_tls();
+    make_peer(tls ? TG_PROTOCOL_AUTO : TG_PROTOCOL_H2);
     make_group();
     make_route();
     assert_true(tg_snapshot_finish(up->snapshot));
@@ -294,6 +386,19 @@ int up_setup(void **state)
     up->lease.snapshot = up->snapshot;
     up->lease.worker = &up->worker;
     tg_worker_switch(&up->worker, &up->lease);
+}
+
+int up_setup(void **state)
+{
+    (void)state;
+    set_up(false);
+    return 0;
+}
+
+int up_setup_tls(void **state)
+{
+    (void)state;
+    set_up(true);
     return 0;
 }
 
@@ -309,7 +414,7 @@ int up_teardown(void **state)
     assert_int_equal(up->lease.pinned, 0);
     tg_worker_deinit(&up->worker);
     assert_int_equal(atomic_load(&up->peer->active), 0);
-    assert_int_equal(atomic_load(&up->peer->idle), 0);
+    assert_int_equal(atomic_load(&up->peer->idle), up->peer->parked_count);
     up_server_stop(&up->server);
     struct tg_group_peer *peers = up->group->peers;
     tg_snapshot_unref(up->snapshot);
@@ -318,6 +423,8 @@ int up_teardown(void **state)
     free(up->route);
     tg_peer_registry_free(up->registry);
     tg_loop_free(up->loop);
+    if (up->library)
+        end_tls();
     tg_arena_release_thread_pool();
     tg_block_release_thread_pool();
     free(up);

@@ -6,8 +6,10 @@
 #include <ev.h>
 #include <nghttp2/nghttp2.h>
 
+#include "net/tls_client.h"
 #include "proxy/exchange.h"
 #include "proxy/pool_state.h"
+#include "tls_material.h"
 
 enum { UP_CALLS = 400, UP_CONNECTIONS = 128 };
 
@@ -24,10 +26,8 @@ struct up_server;
 
 struct up_connection {
     struct up_server *server;
-    int descriptor;
-    nghttp2_session *session;
-    ev_io readable, writable;
-    bool deaf; /* reads nothing */
+    struct tg_stream *stream;
+    nghttp2_session *session; /* NULL: HTTP/1 was chosen */
     bool open;
     int32_t streams[UP_CALLS]; /* of requests, in the order in which they came */
     int requests;
@@ -51,10 +51,13 @@ struct up_server {
     bool late_settings; /* they are sent by up_greet */
     bool websocket;     /* announces RFC 8441 */
     const char *raw;    /* what is said to each connection instead of HTTP/2 */
+    const char *h1;     /* the answer where HTTP/1 was chosen; NULL: 200, "hello" */
+    bool h1_closes;     /* behind that */
     uint32_t limit;     /* of streams */
     int32_t window;     /* for each request body; 0: the default */
     struct up_connection connections[UP_CONNECTIONS];
-    int accepted, closed, requests, resets, refused, pings;
+    struct tg_tls_server *tls; /* NULL: clear */
+    int accepted, closed, requests, resets, refused, pings, h1_requests, resumed;
     char head[4096]; /* of the last request: "name: value\n" ... */
 };
 
@@ -86,7 +89,13 @@ struct up_call {
     char server_field[64]; /* the value of x-test */
 };
 
+struct up_clock {
+    struct tg_clock clock;
+    double ahead; /* of the system's */
+};
+
 struct up {
+    struct up_clock clock;
     struct tg_loop *loop;
     struct tg_worker worker;
     struct tg_lease lease;
@@ -99,11 +108,21 @@ struct up {
     struct up_call calls[UP_CALLS];
     int call_count;
     int heads, ends, over, tunnels; /* calls that got so far */
+
+    /* Where under TLS. */
+    struct tg_tls_library *library;
+    struct tg_ticket_keys *tickets;
+    struct tls_identity authority, identity, stranger;
+    /* What the server may use: h2 and h1, h1 alone, or a certificate that isn't trusted. */
+    struct tg_tls_server *both, *h1_only, *untrusted;
+    struct tg_tls_client *client;
 };
 
 extern struct up *up;
 
+/* A peer of HTTP/2 without TLS; one of any protocol under TLS, whose server speaks both. */
 int up_setup(void **state);
+int up_setup_tls(void **state);
 int up_teardown(void **state);
 /* A request of this method; `length`: of its body, which up_send gives; SIZE_MAX: it ends when it is told so; 0: none.
  */
@@ -119,8 +138,14 @@ void up_leave(struct up_call *call);
 void up_drain(struct up_call *call);
 /* Until so many have got their head, their end, or are over. */
 void up_until(const int *value, int target);
+/* Lets time pass; what is due is up to up_fire. */
+void up_advance(double seconds);
+void up_fire(struct tg_deadline *deadline);
 /* What the pool has of the peer. */
 struct tg_pool_peer *up_entry(void);
 struct up_connection *up_connection(int index);
+/* The pool's HTTP/2 connections: how many, and the one at this place. */
+int up_pooled(void);
+struct tg_upstream_h2 *up_pooled_at(int index);
 
 #endif

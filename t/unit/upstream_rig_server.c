@@ -6,14 +6,15 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <errno.h>
-#include <ev.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "net/stream_state.h"
 
 /* What a response still has to send; the stream's user data. */
 struct body {
@@ -56,19 +57,14 @@ void up_flush(struct up_connection *connection)
         up_write(connection, bytes, (size_t)length);
 }
 
-/* The tests keep what is unread far below what a socket holds, unless the gateway has closed. */
 void up_write(struct up_connection *connection, const void *bytes, size_t length)
 {
-    const char *at = bytes;
-    while (length > 0 && connection->open) {
-        ssize_t sent = send(connection->descriptor, at, length, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EAGAIN)
-            fail_msg("the socket is full");
-        if (sent < 0)
-            return;
-        at += sent;
-        length -= (size_t)sent;
-    }
+    struct tg_buffer_queue queue;
+    tg_buffer_queue_init(&queue);
+    assert_true(tg_buffer_queue_append(&queue, tg_slice_of(bytes, length)));
+    if (connection->open)
+        tg_stream_send_queue(connection->stream, &queue);
+    tg_buffer_queue_deinit(&queue);
 }
 
 void up_submit(struct up_connection *connection, int32_t id, const nghttp2_nv *lines, size_t count, bool end)
@@ -248,34 +244,54 @@ void up_close(struct up_connection *connection)
     if (!connection->open)
         return;
     connection->open = false;
-    ev_io_stop(tg_loop_ev(connection->server->loop), &connection->readable);
-    for (int i = 0; i < connection->requests && i < UP_CALLS; i++)
+    for (int i = 0; connection->session && i < connection->requests && i < UP_CALLS; i++)
         free_body(connection, connection->streams[i]);
     nghttp2_session_del(connection->session);
-    close(connection->descriptor);
+    tg_stream_close(connection->stream);
     connection->server->closed++;
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *io, int revents)
+/* As far as a test needs it: a request without a body is answered at once, and the connection lives. */
+static void hear_h1(struct up_connection *connection, struct tg_buffer data)
 {
-    (void)ev, (void)revents;
-    struct up_connection *connection = TG_CONTAINER_OF(io, struct up_connection, readable);
-    static uint8_t bytes[64 * 1024];
-    ssize_t got = recv(connection->descriptor, bytes, sizeof(bytes), 0);
-    if (got < 0 && errno == EAGAIN)
-        return;
-    if (got <= 0) {
-        up_close(connection);
-        return;
+    static const char hello[] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nx-test: h1\r\n\r\nhello";
+    const char *answer = connection->server->h1 ? connection->server->h1 : hello;
+    connection->server->h1_requests += memmem(data.at, data.length, "\r\n\r\n", 4) != NULL;
+    up_write(connection, answer, strlen(answer));
+    if (connection->server->h1_closes) {
+        tg_stream_finish(connection->stream);
     }
+}
+
+static void on_data(struct tg_stream *stream, struct tg_buffer data)
+{
+    struct up_connection *connection = tg_stream_owner(stream);
     if (connection->server->raw)
         return;
-    if (nghttp2_session_mem_recv(connection->session, bytes, (size_t)got) < 0) {
-        up_flush(connection);
-        up_close(connection);
+    if (!connection->session) {
+        hear_h1(connection, data);
         return;
     }
+    bool failed = nghttp2_session_mem_recv(connection->session, (const uint8_t *)data.at, data.length) < 0;
     up_flush(connection);
+    if (failed)
+        up_close(connection);
+}
+
+static void on_eof(struct tg_stream *stream)
+{
+    up_close(tg_stream_owner(stream));
+}
+
+static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
+{
+    (void)end;
+    up_close(tg_stream_owner(stream));
+}
+
+static void on_drained(struct tg_stream *stream)
+{
+    (void)stream;
 }
 
 static void make_session(struct up_connection *connection)
@@ -290,32 +306,57 @@ static void make_session(struct up_connection *connection)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_option_set_no_auto_ping_ack(option, 1);
+    nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_no_http_messaging(option, 1); /* to be able to be wrong */
+    nghttp2_option_set_max_send_header_block_length(option, 1 << 20);
     nghttp2_option_set_stream_reset_rate_limit(option, 1000000, 1000000);
     assert_int_equal(nghttp2_session_server_new2(&connection->session, callbacks, connection, option), 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
 }
 
+static void begin(struct up_connection *connection)
+{
+    struct up_server *server = connection->server;
+    if (server->raw) {
+        up_write(connection, server->raw, strlen(server->raw));
+        return;
+    }
+    make_session(connection);
+    if (!server->late_settings)
+        up_greet(connection, server->limit);
+}
+
+static void on_connected(struct tg_stream *stream)
+{
+    struct up_connection *connection = tg_stream_owner(stream);
+    const struct tg_tls_facts *facts = tg_stream_tls_facts(stream);
+    connection->server->resumed += facts->resumed;
+    if (facts->alpn == TG_ALPN_H2)
+        begin(connection);
+}
+
+static const struct tg_stream_ops stream_ops = { on_connected, on_data, on_eof, on_drained, on_failed, NULL };
+
 static void on_accept(struct ev_loop *ev, ev_io *io, int revents)
 {
-    (void)revents;
+    (void)ev, (void)revents;
     struct up_server *server = TG_CONTAINER_OF(io, struct up_server, accepting);
-    int descriptor = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct tg_address address = { .length = sizeof(address.storage) };
+    int descriptor = accept4(server->listener, &address.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0)
         return;
     assert_true(server->accepted < UP_CONNECTIONS);
     struct up_connection *connection = &server->connections[server->accepted++];
     connection->server = server;
-    connection->descriptor = descriptor;
+    connection->stream = tg_stream_accept(server->loop, descriptor, &address, &address);
+    assert_non_null(connection->stream);
     connection->open = true;
-    make_session(connection);
-    ev_io_init(&connection->readable, on_readable, descriptor, EV_READ);
-    ev_io_start(ev, &connection->readable);
-    if (server->raw)
-        up_write(connection, server->raw, strlen(server->raw));
-    else if (!server->late_settings)
-        up_greet(connection, server->limit);
+    tg_stream_set_owner(connection->stream, &stream_ops, connection);
+    if (!server->tls)
+        begin(connection);
+    else
+        assert_true(tg_stream_start_tls_server(connection->stream, server->tls, NULL, (struct tg_buffer){ 0 }));
 }
 
 void up_server_start(struct up_server *server, struct tg_loop *loop)
@@ -327,6 +368,7 @@ void up_server_start(struct up_server *server, struct tg_loop *loop)
     server->answer = UP_HELLO;
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(server->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(setsockopt(server->listener, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)), 0);
     assert_int_equal(listen(server->listener, 512), 0);
     assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &length), 0);
     server->port = ntohs(address.sin_port);

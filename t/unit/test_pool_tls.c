@@ -1,0 +1,358 @@
+/* Peers under TLS: what is spoken by ALPN, what is trusted, what a cut is, and how idle connections change hands. */
+#include "upstream_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "net/stream_state.h"
+#include "run_loop.h"
+
+static struct up_call *get_one(void)
+{
+    int over = up->over;
+    struct up_call *call = up_get();
+    up_until(&up->over, over + 1);
+    return call;
+}
+
+static void assert_answered(const struct up_call *call)
+{
+    assert_int_equal(call->status, 200);
+    assert_int_equal(call->got, 5);
+    assert_true(call->end && !call->reset);
+}
+
+static void get_many(int count)
+{
+    int over = up->over;
+    for (int i = 0; i < count; i++)
+        up_get();
+    up_until(&up->over, over + count);
+    for (int i = up->call_count - count; i < up->call_count; i++)
+        assert_answered(&up->calls[i]);
+}
+
+/* --- what is spoken --- */
+
+static void test_a_peer_that_chooses_h2_is_spoken_to_so(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    assert_non_null(strstr(up->server.head, ":scheme: https\n"));
+    get_many(30);
+    assert_int_equal(up->server.accepted, 1);
+    assert_int_equal(up->server.h1_requests, 0);
+    assert_int_equal(atomic_load(&up->peer->alpn), TG_ALPN_H2);
+}
+
+static void test_a_first_burst_ends_on_the_connection_that_is_ready_first(void **state)
+{
+    (void)state;
+    get_many(20);
+    run_turns(up->loop, 20);
+    assert_int_equal(up_pooled(), 1);
+    get_many(20);
+    assert_int_equal(up_pooled(), 1);
+}
+
+static void test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    up_close(up_connection(0));
+    for (int i = 0; i < 200 && up_pooled() > 0; i++)
+        run_turns(up->loop, 1);
+    get_many(40);
+    assert_int_equal(up->server.accepted, 2);
+}
+
+static void test_a_peer_that_chooses_h1_is_spoken_to_so(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    assert_string_equal(get_one()->server_field, "h1");
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 1);
+    get_many(10);
+    assert_int_equal(up->server.h1_requests, 12);
+    assert_int_equal(atomic_load(&up->peer->alpn), TG_ALPN_H1);
+}
+
+/* [X09] */
+static void test_a_peer_that_chooses_otherwise_after_a_restart_is_followed(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    up->server.tls = up->h1_only;
+    up_close(up_connection(0));
+    for (int i = 0; i < 200 && up_pooled() > 0; i++)
+        run_turns(up->loop, 1);
+    get_many(10);
+    assert_int_equal(up->server.h1_requests, 10);
+    assert_int_equal(up_pooled(), 0);
+    up->server.tls = up->both;
+    for (int i = 1; i < up->server.accepted; i++)
+        up_close(up_connection(i));
+    for (int i = 0; i < 200 && atomic_load(&up->peer->idle) > 0; i++)
+        run_turns(up->loop, 1);
+    assert_answered(get_one());
+    assert_int_equal(up->server.h1_requests, 10);
+    assert_int_equal(up_pooled(), 1);
+}
+
+/* [X09] */
+static void test_a_failed_handshake_makes_the_peer_unknown(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    up->server.tls = up->untrusted;
+    up_close(up_connection(0));
+    for (int i = 0; i < 200 && up_pooled() > 0; i++)
+        run_turns(up->loop, 1);
+    assert_int_equal(get_one()->status, 502);
+    assert_int_equal(atomic_load(&up->peer->alpn), TG_ALPN_NONE);
+}
+
+static void test_an_upgrade_goes_over_http_1(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    up->server.h1 = "HTTP/1.1 426 Upgrade Required\r\ncontent-length: 5\r\n\r\nhello";
+    struct up_call *call = up_websocket();
+    up_until(&up->over, 2);
+    assert_int_equal(call->status, 426);
+    assert_int_equal(up->server.h1_requests, 1);
+    assert_int_equal(atomic_load(&up->peer->alpn), TG_ALPN_H2);
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 2);
+}
+
+static void test_an_upgrade_goes_over_h2_where_that_is_announced(void **state)
+{
+    (void)state;
+    up->server.websocket = true;
+    assert_answered(get_one());
+    up->server.answer = UP_HOLD;
+    up_websocket();
+    up_until(&up->server.requests, 2);
+    assert_int_equal(up->server.h1_requests, 0);
+    assert_int_equal(up->server.accepted, 1);
+}
+
+/* --- what is trusted --- */
+
+/* [X06] */
+static void test_a_certificate_that_is_not_trusted_is_answered_for(void **state)
+{
+    (void)state;
+    up->server.tls = up->untrusted;
+    for (int i = 0; i < 5; i++)
+        up_get();
+    up_until(&up->over, 5);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(up->calls[i].status, 502);
+    assert_int_equal(up->server.requests + up->server.h1_requests, 0);
+}
+
+/* [X08] */
+static void test_bytes_before_the_handshake_are_no_response(void **state)
+{
+    (void)state;
+    up->server.tls = NULL;
+    up->server.raw = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+    struct up_call *call = get_one();
+    assert_int_equal(call->status, 502);
+    assert_int_not_equal(call->got, 5);
+}
+
+static void test_a_handshake_that_never_ends_is_given_up(void **state)
+{
+    (void)state;
+    up->server.tls = NULL;
+    up->server.raw = "";
+    up->group->timeouts.connect = up->group->timeouts.tls = 0.03;
+    assert_int_equal(get_one()->status, 504);
+}
+
+static void test_a_second_connection_resumes_the_session_of_the_first(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    run_turns(up->loop, 5);
+    up_close(up_connection(0));
+    for (int i = 0; i < 200 && up_pooled() > 0; i++)
+        run_turns(up->loop, 1);
+    assert_answered(get_one());
+    assert_int_equal(up->server.resumed, 1);
+}
+
+/* --- cuts --- */
+
+static void cut(int index)
+{
+    shutdown(up_connection(index)->stream->watch.descriptor, SHUT_WR);
+}
+
+/* [T13] */
+static void test_a_body_without_length_must_end_with_close_notify(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    up->server.h1 = "HTTP/1.1 200 OK\r\n\r\nhello";
+    struct up_call *call = up_get();
+    up_until(&up->heads, 1);
+    cut(0);
+    up_until(&up->over, 1);
+    assert_true(call->reset);
+    up->server.h1_closes = true;
+    assert_answered(get_one());
+}
+
+/* [T13] */
+static void test_a_body_with_its_length_needs_no_close_notify(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    up->server.h1 = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello";
+    struct up_call *call = up_get();
+    up_until(&up->server.h1_requests, 1);
+    run_turns(up->loop, 1);
+    cut(0);
+    up_until(&up->over, 1);
+    assert_answered(call);
+}
+
+static void test_a_connection_cut_while_idle_is_not_used_again(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    assert_answered(get_one());
+    cut(0);
+    for (int i = 0; i < 2000 && atomic_load(&up->peer->idle) > 0; i++)
+        run_turns(up->loop, 1);
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 2);
+}
+
+/* --- who may use a connection --- */
+
+static void test_an_idle_connection_under_tls_is_shared_and_taken_again(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    up->worker.count = 2;
+    assert_answered(get_one());
+    for (int i = 0; i < 10; i++) {
+        int shared = 0;
+        for (int turns = 0; turns < 100000 && !shared; turns++) {
+            run_turns(up->loop, 1);
+            shared = up->peer->parked_count == 1;
+        }
+        assert_int_equal(shared, 1);
+        assert_answered(get_one());
+    }
+    assert_int_equal(up->server.accepted, 1);
+}
+
+/* The group's peer from now on: the same address under other settings, as a plan makes it. */
+static void change_peer(const struct tg_tls_client_options *options)
+{
+    char why[512], identity[1024];
+    struct tg_tls_client *client = tg_tls_client_new(up->library, options, why);
+    assert_non_null(client);
+    struct tg_slice told = tg_tls_client_identity(client);
+    int length = snprintf(identity, sizeof identity, "%.*s %.*s", (int)told.length, told.at, (int)up->peer->name.length,
+                          up->peer->name.at);
+    struct tg_peer *peer = tg_peer_registry_get(up->registry, tg_slice_of(identity, (size_t)length), up->peer->name,
+                                                &up->peer->address, TG_PROTOCOL_AUTO, client);
+    assert_non_null(peer);
+    tg_tls_client_unref(client);
+    tg_peer_unref(up->group->peers[0].peer);
+    up->group->peers[0].peer = up->peer = peer;
+}
+
+/* [X02] [X03] */
+static void test_settings_that_differ_share_no_connection_and_no_session(void **state)
+{
+    (void)state;
+    struct tg_tls_client_options options = { .verify = true,
+                                             .ca = tls_file("ca.pem", up->authority.cert_pem),
+                                             .offer_h1 = true };
+    for (int pass = 0; pass < 2; pass++) {
+        int accepted = up->server.accepted;
+        assert_answered(get_one());
+        assert_int_equal(up->server.accepted, accepted + 1);
+        options.name = TG_SLICE("a.example");
+        change_peer(&options);
+        assert_answered(get_one());
+        assert_int_equal(up->server.accepted, accepted + 2);
+        options.name = (struct tg_slice){ NULL, 0 };
+        options.verify = false;
+        change_peer(&options);
+    }
+    assert_answered(get_one());
+    assert_int_equal(up->server.resumed, 0);
+}
+
+/* [X04] */
+static void test_a_connection_that_stands_for_a_user_is_not_used_again(void **state)
+{
+    (void)state;
+    up->server.tls = up->h1_only;
+    up->server.h1 = "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic, NTLM TlRM\r\ncontent-length: 5\r\n\r\nhello";
+    assert_int_equal(get_one()->status, 401);
+    up->server.h1 = NULL;
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 2);
+    up_next_field("authorization", "Negotiate YII=");
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 2);
+    assert_answered(get_one());
+    assert_int_equal(up->server.accepted, 3);
+}
+
+/* [X04] */
+static void test_credentials_for_a_connection_never_share_one_of_h2(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    up_next_field("authorization", "NTLM TlRM");
+    assert_string_equal(get_one()->server_field, "h1");
+    assert_int_equal(up->server.requests, 1);
+    assert_int_equal(up->server.accepted, 2);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, up_setup_tls, up_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_peer_that_chooses_h2_is_spoken_to_so),
+        TEST(test_a_first_burst_ends_on_the_connection_that_is_ready_first),
+        TEST(test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2),
+        TEST(test_a_peer_that_chooses_h1_is_spoken_to_so),
+        TEST(test_a_peer_that_chooses_otherwise_after_a_restart_is_followed),
+        TEST(test_a_failed_handshake_makes_the_peer_unknown),
+        TEST(test_an_upgrade_goes_over_http_1),
+        TEST(test_an_upgrade_goes_over_h2_where_that_is_announced),
+        TEST(test_a_certificate_that_is_not_trusted_is_answered_for),
+        TEST(test_bytes_before_the_handshake_are_no_response),
+        TEST(test_a_handshake_that_never_ends_is_given_up),
+        TEST(test_a_second_connection_resumes_the_session_of_the_first),
+        TEST(test_a_body_without_length_must_end_with_close_notify),
+        TEST(test_a_body_with_its_length_needs_no_close_notify),
+        TEST(test_a_connection_cut_while_idle_is_not_used_again),
+        TEST(test_an_idle_connection_under_tls_is_shared_and_taken_again),
+        TEST(test_settings_that_differ_share_no_connection_and_no_session),
+        TEST(test_a_connection_that_stands_for_a_user_is_not_used_again),
+        TEST(test_credentials_for_a_connection_never_share_one_of_h2),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
