@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/small_pool.h"
 
 bool tg_thread_start(pthread_t *thread, const char *name, size_t stack, void *(*run)(void *context), void *context)
 {
@@ -33,6 +34,7 @@ void tg_thread_release_pools(void)
 {
     tg_arena_release_thread_pool();
     tg_block_release_thread_pool();
+    tg_small_release_thread_pool();
 }
 
 unsigned tg_thread_cpus(void)

@@ -18,6 +18,9 @@ void tg_h2_stream_received(struct tg_h2_session *session, struct tg_h2_stream *s
 int tg_h2_stream_send_frame(nghttp2_session *codec, nghttp2_frame *frame, const uint8_t *header, size_t length,
                             nghttp2_data_source *source, void *user_data);
 
+/* h2_memory.c */
+nghttp2_mem tg_h2_memory_of(struct tg_h2_session *session);
+
 /* h2_callbacks.c: NULL when out of memory. */
 nghttp2_session_callbacks *tg_h2_make_callbacks(void);
 

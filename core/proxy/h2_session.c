@@ -1,9 +1,6 @@
 /* Birth, turn and end of a session; what it does with streams is in h2_stream.c, what the codec tells in
  * h2_callbacks.c.
  */
-#include <malloc.h>
-#include <stdlib.h>
-
 #include "proxy/h2_internal.h"
 
 enum {
@@ -11,50 +8,6 @@ enum {
     RESETS_UNCOUNTED = 1000 * 1000 * 1000, /* the roles count resets themselves, and say what is wrong */
     PEER_STREAMS_ASSUMED = 100,
 };
-
-/* --- The codec's memory --- */
-
-static bool may_hold(const struct tg_h2_session *session, size_t more)
-{
-    return more <= TG_H2_MEMORY_MAX && session->memory <= TG_H2_MEMORY_MAX - more;
-}
-
-static void *codec_malloc(size_t size, void *user_data)
-{
-    struct tg_h2_session *session = user_data;
-    void *memory = may_hold(session, size) ? malloc(size) : NULL;
-    session->memory += memory ? malloc_usable_size(memory) : 0;
-    return memory;
-}
-
-static void codec_free(void *memory, void *user_data)
-{
-    struct tg_h2_session *session = user_data;
-    session->memory -= memory ? malloc_usable_size(memory) : 0;
-    free(memory);
-}
-
-static void *codec_calloc(size_t count, size_t size, void *user_data)
-{
-    struct tg_h2_session *session = user_data;
-    size_t bytes;
-    bool fits = !__builtin_mul_overflow(count, size, &bytes) && may_hold(session, bytes);
-    void *memory = fits ? calloc(count, size) : NULL;
-    session->memory += memory ? malloc_usable_size(memory) : 0;
-    return memory;
-}
-
-static void *codec_realloc(void *memory, size_t size, void *user_data)
-{
-    struct tg_h2_session *session = user_data;
-    size_t held = memory ? malloc_usable_size(memory) : 0;
-    if (size > held && !may_hold(session, size - held))
-        return NULL;
-    void *larger = realloc(memory, size);
-    if (larger || size == 0)
-        session->memory = session->memory - held + (larger ? malloc_usable_size(larger) : 0);
-    return larger;
-}
 
 /* --- Birth --- */
 
@@ -111,7 +64,7 @@ bool tg_h2_session_init(struct tg_h2_session *session, bool server, const struct
 {
     *session = (struct tg_h2_session){ .ops = ops, .server = server, .stream = stream };
     session->loop = tg_stream_loop(stream);
-    session->allocator = (nghttp2_mem){ session, codec_malloc, codec_free, codec_calloc, codec_realloc };
+    session->allocator = tg_h2_memory_of(session);
     tg_list_init(&session->streams);
     tg_task_init(&session->pump_task, pump);
     if (!make_codec(session, settings) || !greet(session, settings)) {

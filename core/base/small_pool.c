@@ -1,0 +1,88 @@
+#include "base/small_pool.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/poison.h"
+
+enum {
+    STEP = 64, /* between two sizes of pieces, their heads included */
+    SIZES = 17,
+    POOL_LIMIT = 256 * 1024, /* bytes kept for a thread */
+};
+
+/* The size stays readable while the piece is pooled; the rest is poisoned. */
+struct piece {
+    size_t size; /* of the whole allocation */
+    struct piece *next;
+    char data[];
+};
+
+_Static_assert(sizeof(struct piece) == 16, "pieces are aligned to 16 bytes");
+
+static _Thread_local struct piece *pools[SIZES];
+static _Thread_local size_t pooled;
+
+static struct piece *piece_of(const void *data)
+{
+    return (struct piece *)((uintptr_t)data - offsetof(struct piece, data));
+}
+
+void *tg_small_alloc(size_t size)
+{
+    if (size > SIZE_MAX - sizeof(struct piece) - STEP)
+        return NULL;
+    size_t class = (size + sizeof(struct piece) + STEP - 1) / STEP;
+    struct piece *piece = class < SIZES ? pools[class] : NULL;
+    if (piece) {
+        pools[class] = piece->next;
+        pooled -= piece->size;
+        tg_unpoison(piece->data, piece->size - sizeof(*piece));
+        return piece->data;
+    }
+    size_t whole = class < SIZES ? class * STEP : size + sizeof(*piece);
+    piece = malloc(whole);
+    if (!piece)
+        return NULL;
+    piece->size = whole;
+    return piece->data;
+}
+
+void tg_small_free(void *data)
+{
+    if (!data)
+        return;
+    struct piece *piece = piece_of(data);
+    size_t class = piece->size / STEP;
+    if (piece->size % STEP != 0 || class >= SIZES || pooled + piece->size > POOL_LIMIT) {
+        free(piece);
+        return;
+    }
+    tg_poison(piece->data, piece->size - sizeof(*piece));
+    piece->next = pools[class];
+    pools[class] = piece;
+    pooled += piece->size;
+}
+
+size_t tg_small_size(const void *data)
+{
+    return data ? piece_of(data)->size : 0;
+}
+
+size_t tg_small_room(const void *data)
+{
+    return data ? piece_of(data)->size - sizeof(struct piece) : 0;
+}
+
+void tg_small_release_thread_pool(void)
+{
+    for (size_t class = 0; class < SIZES; class ++) {
+        while (pools[class]) {
+            struct piece *piece = pools[class];
+            pools[class] = piece->next;
+            tg_unpoison(piece->data, piece->size - sizeof(*piece));
+            free(piece);
+        }
+    }
+    pooled = 0;
+}
