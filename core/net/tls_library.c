@@ -10,6 +10,8 @@
 #include <openssl/evp.h>
 #include <openssl/provider.h>
 
+#include "net/tls_system_cas.h"
+
 struct tg_tls_library {
     OSSL_LIB_CTX *context; /* NULL: the default one */
     OSSL_PROVIDER *fips, *base;
@@ -110,6 +112,7 @@ void tg_tls_library_close(struct tg_tls_library *library)
 {
     if (!library)
         return;
+    tg_tls_system_cas_forget(); /* its certificates are of this context */
     EVP_MD_free(library->md5);
     EVP_MD_free(library->sha256);
     EVP_CIPHER_free(library->aes_256_cbc);

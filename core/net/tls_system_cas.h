@@ -9,7 +9,7 @@
  * single files; the store of the same file as before is shared. NULL: `why` [T06]. A loader's thread. `digest`: of what
  * was read, zeros for a folder. */
 X509_STORE *tg_tls_system_cas(const struct tg_tls_library *library, unsigned char digest[32], char why[TG_TLS_WHY]);
-/* Drops the store that is kept to be shared. */
+/* Drops the store that is kept to be shared: called when a library closes. */
 void tg_tls_system_cas_forget(void);
 
 #endif

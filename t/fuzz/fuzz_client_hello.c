@@ -1,5 +1,5 @@
 /* The raw ClientHello: whatever is taken has a name that is one, no GREASE, and whole fingerprints. Beside the files
- * that fuzz.h names it needs core/net/tls_hello.c, core/net/tls_fingerprint.c, core/net/tls_library.c and -lcrypto. */
+ * that fuzz.h names it needs core/net/tls_{hello,fingerprint,library,system_cas,pem}.c, -lssl and -lcrypto. */
 #include "fuzz.h"
 #include "net/tls_hello.h"
 

@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include "net/tls_system_cas.h"
 #include "tls_material.h"
 #include "tls_meeting.h"
 
@@ -55,7 +54,6 @@ static int tear_down(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         tls_identity_deinit(all[i]);
-    tg_tls_system_cas_forget();
     tg_tls_library_close(library);
     return 0;
 }
