@@ -198,6 +198,7 @@ void tg_loop_free(struct tg_loop *loop)
     unref_block(&loop->output_block);
     unref_block(&loop->plain_block);
     tg_spare_queues_free(loop);
+    tg_tls_bio_free(loop);
     ev_loop_destroy(loop->ev);
     close(loop->set);
     tg_counters_unregister(&loop->counters);

@@ -41,7 +41,8 @@ struct tg_loop {
     struct tg_block *plain_block; /* what was decrypted */
     struct tg_spare_queue *spare_queues;
     uint32_t spare_queue_count;
-    size_t unpumped; /* bytes read since the last pump */
+    struct bio_st *tls_bio; /* of all streams under TLS; NULL: there was none yet */
+    size_t unpumped;        /* bytes read since the last pump */
     void **to_free;
     size_t to_free_count, to_free_capacity;
     _Atomic(struct tg_message *) mailbox; /* newest first */
@@ -51,5 +52,7 @@ struct tg_loop {
 /* In stream_flow.c and stream.c. */
 void tg_loop_flush_stream(struct tg_list *unsent_link);
 void tg_loop_close_streams(struct tg_loop *loop);
+/* In tls_bio.c. */
+void tg_tls_bio_free(struct tg_loop *loop);
 
 #endif

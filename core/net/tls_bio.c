@@ -1,4 +1,6 @@
-/* Records come out of the slice that the socket gave, and go into the stream's wire queue. */
+/* Records come out of the slice that the socket gave, and go into the stream's wire queue. All connections of a loop
+ * share one BIO, which belongs to one of them while OpenSSL is called for it, and to none otherwise. */
+#include <openssl/err.h>
 #include <pthread.h>
 
 #include "net/tls_stream.h"
@@ -47,10 +49,10 @@ static bool is_too_much(struct tg_tls *tls)
 static int take(BIO *bio, char *to, int room)
 {
     struct tg_tls *tls = BIO_get_data(bio);
-    struct tg_buffer *unread = &tls->unread;
     BIO_clear_retry_flags(bio);
-    if (is_too_much(tls))
+    if (!tls || is_too_much(tls))
         return -1;
+    struct tg_buffer *unread = &tls->unread;
     if (unread->length == 0) {
         BIO_set_retry_read(bio);
         return -1;
@@ -73,7 +75,9 @@ static int put(BIO *bio, const char *from, int length)
 {
     struct tg_tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (!tls->stream || !tg_spare_queue_take(tls->stream->loop, &tls->wire) ||
+    if (!tls)
+        return -1;
+    if (!tg_spare_queue_take(tls->stream->loop, &tls->wire) ||
         !tg_buffer_queue_append(tls->wire, tg_slice_of(from, (size_t)length))) {
         tls->problem = "out of memory";
         return -1;
@@ -97,14 +101,40 @@ static void make_method(void)
     BIO_meth_set_ctrl(method, control);
 }
 
-BIO *tg_tls_bio_new(struct tg_tls *tls)
+static BIO *make_bio(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make_method);
     BIO *bio = method ? BIO_new(method) : NULL;
-    if (bio) {
-        BIO_set_data(bio, tls);
+    if (bio)
         BIO_set_init(bio, 1);
-    }
     return bio;
+}
+
+bool tg_tls_bio_give(struct tg_tls *tls)
+{
+    struct tg_loop *loop = tls->stream->loop;
+    if (!loop->tls_bio)
+        loop->tls_bio = make_bio();
+    if (!loop->tls_bio || !BIO_up_ref(loop->tls_bio))
+        return false;
+    SSL_set_bio(tls->ssl, loop->tls_bio, loop->tls_bio);
+    return true;
+}
+
+void tg_tls_bio_free(struct tg_loop *loop)
+{
+    BIO_free(loop->tls_bio);
+}
+
+void tg_tls_enter(struct tg_tls *tls)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+    BIO_set_data(tls->stream->loop->tls_bio, tls);
+}
+
+void tg_tls_leave(struct tg_tls *tls)
+{
+    BIO_set_data(tls->stream->loop->tls_bio, NULL);
 }

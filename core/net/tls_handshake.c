@@ -76,9 +76,10 @@ static void finish(struct tg_stream *stream)
 void tg_tls_shake_hands(struct tg_stream *stream)
 {
     struct tg_tls *tls = stream->tls;
-    ERR_clear_error();
+    tg_tls_enter(tls);
     int result = SSL_do_handshake(tls->ssl);
     int error = SSL_get_error(tls->ssl, result);
+    tg_tls_leave(tls);
     if (tls->wire)
         tg_stream_flush_soon(stream);
     if (result == 1)
@@ -93,17 +94,9 @@ void tg_tls_shake_hands(struct tg_stream *stream)
 
 /* --- the beginning --- */
 
-static bool give_bio(struct tg_tls *tls)
-{
-    BIO *bio = tls->ssl && SSL_set_app_data(tls->ssl, tls) ? tg_tls_bio_new(tls) : NULL;
-    if (bio)
-        SSL_set_bio(tls->ssl, bio, bio);
-    return bio;
-}
-
 static bool begin(struct tg_stream *stream, struct tg_tls *tls)
 {
-    if (!give_bio(tls)) {
+    if (!tls->ssl || !SSL_set_app_data(tls->ssl, tls) || !tg_tls_bio_give(tls)) {
         tg_tls_free(tls);
         return false;
     }

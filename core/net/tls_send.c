@@ -41,8 +41,10 @@ static size_t gather(struct tg_buffer_queue *out, char *room, size_t limit)
 static bool write_record(struct tg_tls *tls, const char *at, size_t length)
 {
     size_t written;
-    ERR_clear_error();
-    if (SSL_write_ex(tls->ssl, at, length, &written) && written == length) {
+    tg_tls_enter(tls);
+    bool done = SSL_write_ex(tls->ssl, at, length, &written) && written == length;
+    tg_tls_leave(tls);
+    if (done) {
         tls->small_left -= length < tls->small_left ? (uint32_t)length : tls->small_left;
         return true;
     }
@@ -70,8 +72,9 @@ static bool encrypt_record(struct tg_stream *stream)
 
 static void send_close_notify(struct tg_tls *tls)
 {
-    ERR_clear_error();
+    tg_tls_enter(tls);
     SSL_shutdown(tls->ssl);
+    tg_tls_leave(tls);
     tls->close_sent = true;
 }
 

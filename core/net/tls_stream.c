@@ -47,16 +47,19 @@ static void forgive_idle_records(struct tg_tls *tls, size_t length)
 /* Fills the room as far as there is something, and answers how the last try ended. */
 static int decrypt(struct tg_tls *tls, char *at, size_t room, size_t *length)
 {
-    size_t got;
+    int error = SSL_ERROR_NONE;
     *length = 0;
-    while (*length < room) {
-        ERR_clear_error();
-        if (!SSL_read_ex(tls->ssl, at + *length, room - *length, &got))
-            return SSL_get_error(tls->ssl, 0);
-        forgive_idle_records(tls, got);
-        *length += got;
+    tg_tls_enter(tls);
+    for (size_t got; *length < room && error == SSL_ERROR_NONE;) {
+        if (SSL_read_ex(tls->ssl, at + *length, room - *length, &got)) {
+            forgive_idle_records(tls, got);
+            *length += got;
+        } else {
+            error = SSL_get_error(tls->ssl, 0);
+        }
     }
-    return SSL_ERROR_NONE;
+    tg_tls_leave(tls);
+    return error;
 }
 
 static void note_outcome(struct tg_tls *tls, int error)
@@ -213,6 +216,7 @@ void tg_tls_detach(struct tg_tls *tls)
     drop_buffers(tls);
     tg_tls_facts_unref(tls->facts);
     tls->facts = NULL;
+    SSL_set_bio(tls->ssl, NULL, NULL);
     tls->stream = NULL;
 }
 
@@ -221,7 +225,7 @@ bool tg_tls_attach(struct tg_tls *tls, struct tg_stream *stream)
     tls->stream = stream;
     stream->tls = tls;
     tls->facts = tls->end == TG_TLS_OPEN ? tg_tls_facts_new(tls) : NULL;
-    return tls->facts && tg_tls_silent(stream);
+    return tls->facts && tg_tls_bio_give(tls) && tg_tls_silent(stream);
 }
 
 /* true: records came that bring no data, and nothing of another is there. */
@@ -229,11 +233,12 @@ static bool is_nothing(struct tg_tls *tls)
 {
     char byte;
     size_t got;
-    ERR_clear_error();
-    if (SSL_peek_ex(tls->ssl, &byte, 1, &got) || SSL_get_error(tls->ssl, 0) != SSL_ERROR_WANT_READ)
-        return false;
-    tls->undrained = false;
-    return true;
+    tg_tls_enter(tls);
+    bool nothing = !SSL_peek_ex(tls->ssl, &byte, 1, &got) && SSL_get_error(tls->ssl, 0) == SSL_ERROR_WANT_READ;
+    tg_tls_leave(tls);
+    if (nothing)
+        tls->undrained = false;
+    return nothing;
 }
 
 /* Into a block of its own, as an owner may be about to read what lies in the loop's. */

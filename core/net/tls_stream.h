@@ -57,8 +57,12 @@ bool tg_tls_silent(struct tg_stream *stream);
 
 /* --- parts --- */
 
-/* With one reference; NULL: no memory. */
-BIO *tg_tls_bio_new(struct tg_tls *tls);
+/* The loop's BIO becomes the SSL's. false: no memory. */
+bool tg_tls_bio_give(struct tg_tls *tls) __attribute__((warn_unused_result));
+/* Around each call of OpenSSL that may read or write. The queue of errors is the thread's: a stale one would be taken
+ * for this call's. */
+void tg_tls_enter(struct tg_tls *tls);
+void tg_tls_leave(struct tg_tls *tls);
 /* NULL: no memory. */
 struct tg_tls_facts *tg_tls_facts_new(const struct tg_tls *tls);
 /* A session to be offered, taken out of the stash: the caller frees it. NULL: none. */
