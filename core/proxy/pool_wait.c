@@ -249,8 +249,9 @@ static void gone(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *co
 
 static void waited_too_long(struct tg_deadline *deadline)
 {
-    fail_waiter(TG_CONTAINER_OF(deadline, struct tg_pool_waiter, limit), TG_REASON_TIMEOUT,
-                "no connection had room for one more stream");
+    struct tg_pool_waiter *waiter = TG_CONTAINER_OF(deadline, struct tg_pool_waiter, limit);
+    fail_waiter(waiter, TG_REASON_TIMEOUT,
+                tg_list_empty(&waiter->entry->dials) ? "no connection had room for one more stream" : NULL);
 }
 
 static struct tg_pool_waiter *new_waiter(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange,

@@ -11,6 +11,8 @@ enum {
     HEADER_LIST = 64 * 1024, /* only announced: what counts are the limits of each exchange */
 };
 
+static const double UNCONFIRMED = 30; /* seconds that the peer's system may leave bytes unconfirmed */
+
 static void end_of_memory(struct tg_upstream_h2 *connection)
 {
     tg_list_remove(&connection->change.link);
@@ -71,6 +73,7 @@ void tg_upstream_h2_count(struct tg_upstream_h2 *connection, int by)
     if (was_idle == is_idle)
         return;
     connection->idle_until = tg_loop_now(connection->worker->loop) + connection->idle;
+    tg_upstream_h2_set_timer(connection);
     struct tg_peer *peer = connection->peer;
     atomic_fetch_add_explicit(is_idle ? &peer->idle : &peer->active, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(is_idle ? &peer->active : &peer->idle, 1, memory_order_relaxed);
@@ -168,6 +171,7 @@ struct tg_upstream_h2 *tg_upstream_h2_open(struct tg_upstream_h2_keeper *keeper,
     tg_task_init(&connection->change, change);
     tg_upstream_h2_alive_init(connection);
     tg_stream_set_owner(stream, &stream_ops, connection);
+    tg_stream_limit_silence(stream, UNCONFIRMED);
     atomic_fetch_add_explicit(&peer->idle, 1, memory_order_relaxed);
     return connection;
 }

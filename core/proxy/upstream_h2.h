@@ -53,6 +53,7 @@ struct tg_upstream_h2 {
     double budget_at;         /* from when frames are counted */
     uint64_t budget_sent;     /* bytes sent until then */
     uint32_t control_frames, empty_frames, window_updates;
+    uint64_t widened;  /* bytes of the streams' windows beyond their first size */
     double round_trip; /* seconds; 0: unknown */
 };
 

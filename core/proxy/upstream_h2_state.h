@@ -6,8 +6,9 @@
 #include "proxy/upstream_h2.h"
 
 enum {
-    TG_UPSTREAM_H2_WINDOW = 256 * 1024,           /* of a stream at first */
-    TG_UPSTREAM_H2_WINDOW_MAX = 16 * 1024 * 1024, /* of one that drains fast over a long way */
+    TG_UPSTREAM_H2_WINDOW = 256 * 1024,            /* of a stream at first */
+    TG_UPSTREAM_H2_WINDOW_MAX = 4 * 1024 * 1024,   /* of one that drains fast over a long way */
+    TG_UPSTREAM_H2_WIDENED_MAX = 32 * 1024 * 1024, /* that all streams of a connection have beyond their first ones */
 };
 
 /* The memory is its own: it goes when both the exchange and the codec have let go of it. */

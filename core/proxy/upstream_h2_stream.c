@@ -35,6 +35,7 @@ static void leave_connection(struct tg_upstream_h2_stream *stream)
     if (!stream->connection)
         return;
     uncount(stream);
+    stream->connection->widened -= stream->window - TG_UPSTREAM_H2_WINDOW;
     tg_list_remove(&stream->link);
     stream->connection = NULL;
 }
@@ -184,10 +185,13 @@ static void widen_window(struct tg_upstream_h2_stream *stream)
     double pace = (double)since / fmax(now - stream->measured_at, SHORTEST_LOOK);
     stream->measured = stream->received;
     stream->measured_at = now;
-    if (2 * pace * stream->connection->round_trip < stream->window || stream->window >= TG_UPSTREAM_H2_WINDOW_MAX)
+    struct tg_upstream_h2 *connection = stream->connection;
+    if (2 * pace * connection->round_trip < stream->window || stream->window >= TG_UPSTREAM_H2_WINDOW_MAX ||
+        connection->widened + stream->window > TG_UPSTREAM_H2_WIDENED_MAX)
         return;
+    connection->widened += stream->window;
     stream->window *= 2;
-    (void)!nghttp2_session_set_local_window_size(stream->connection->session.codec, NGHTTP2_FLAG_NONE, stream->codec.id,
+    (void)!nghttp2_session_set_local_window_size(connection->session.codec, NGHTTP2_FLAG_NONE, stream->codec.id,
                                                  (int32_t)stream->window);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/upstream_h2_state.h"
 #include "run_loop.h"
 
 #define LINE(name, value)                                                                                              \
@@ -355,6 +356,27 @@ static void test_a_stalled_reader_stops_no_neighbour(void **state)
     assert_true(stalled->end);
 }
 
+/* Nobody is far away here, but the connection may believe so. */
+static void test_the_window_of_a_fast_stream_far_away_grows(void **state)
+{
+    (void)state;
+    hold(1);
+    struct tg_upstream_h2 *connection = up_pooled_at(0);
+    struct tg_upstream_h2_stream *stream =
+        TG_CONTAINER_OF(connection->streams.next, struct tg_upstream_h2_stream, link);
+    connection->round_trip = 1;
+    up_respond(up_connection(0), stream_at(0), "200", NULL, false);
+    up_data(up_connection(0), stream_at(0), 20 << 20, false);
+    for (int i = 0; i < 20000 && up->calls[0].got < 20 << 20; i++)
+        run_turns(up->loop, 1);
+    assert_int_equal(up->calls[0].got, 20 << 20);
+    assert_int_equal(stream->window, TG_UPSTREAM_H2_WINDOW_MAX);
+    up_data(up_connection(0), stream_at(0), 0, true);
+    up_until(&up->over, 1);
+    assert_neighbour_lives();
+    assert_int_equal(connection->widened, 0);
+}
+
 static void test_a_slow_upstream_pauses_the_client(void **state)
 {
     (void)state;
@@ -455,6 +477,7 @@ int main(void)
         TEST(test_more_body_than_its_length_says_is_cut_off),
         TEST(test_a_head_larger_than_the_limit_fails_its_stream),
         TEST(test_a_stalled_reader_stops_no_neighbour),
+        TEST(test_the_window_of_a_fast_stream_far_away_grows),
         TEST(test_a_slow_upstream_pauses_the_client),
         TEST(test_a_client_that_leaves_cancels_its_stream),
         TEST(test_bodies_of_cancelled_streams_leave_the_connection_usable),
