@@ -7,7 +7,9 @@
 
 #include "base/memory.h"
 #include "control/json_text.h"
+#include "control/libraries.h"
 #include "control/round.h"
+#include "net/tls_server.h"
 #include "proxy/peer.h"
 #include "script/script.h"
 #include "script/version.h"
@@ -100,12 +102,13 @@ static void add_use(struct tg_share_use *sum, const struct tg_share_use *use)
     sum->streams += use->streams;
     sum->tunnels += use->tunnels;
     sum->logs += use->logs;
+    sum->connections += use->connections;
 }
 
 static json_t *use_json(const struct tg_share_use *use)
 {
-    return json_pack("{sisisisi}", "requests", (int)use->requests, "streams", (int)use->streams, "tunnels",
-                     (int)use->tunnels, "logs", (int)use->logs);
+    return json_pack("{sisisisisi}", "requests", (int)use->requests, "streams", (int)use->streams, "tunnels",
+                     (int)use->tunnels, "logs", (int)use->logs, "connections", (int)use->connections);
 }
 
 static json_t *held_in_worker(uint32_t worker, const struct share_report *report)
@@ -187,9 +190,18 @@ static json_t *workers_json(const struct status *status)
     return workers;
 }
 
+/* What is spoken with it, as far as it is known: of "auto" only a handshake tells. */
+static const char *protocol_of(const struct tg_peer *peer)
+{
+    if (peer->protocol == TG_PROTOCOL_AUTO)
+        return atomic_load(&peer->alpn) == TG_ALPN_H2 ? "h2" : atomic_load(&peer->alpn) == TG_ALPN_H1 ? "h1" : "auto";
+    return peer->protocol == TG_PROTOCOL_H2 ? "h2" : "h1";
+}
+
 static void add_peer(void *context, struct tg_peer *peer)
 {
-    json_array_append_new(context, json_pack("{sosisi}", "peer", tg_json_text(peer->name), "active",
+    json_array_append_new(context, json_pack("{sosssbsisi}", "peer", tg_json_text(peer->name), "protocol",
+                                             protocol_of(peer), "tls", peer->tls != NULL, "active",
                                              (int)atomic_load(&peer->active), "idle", (int)atomic_load(&peer->idle)));
 }
 
@@ -200,15 +212,72 @@ static json_t *peers_json(const struct tg_gateway *gateway)
     return peers;
 }
 
+enum { NAMES_SHOWN = 100, CERTIFICATES_SHOWN = 1000 };
+
+static bool add_name(struct tg_slice name, void *context)
+{
+    json_array_append_new(context, tg_json_text(name));
+    return json_array_size(context) < NAMES_SHOWN;
+}
+
+static bool add_certificate(json_t *list, const struct tg_tls_server *server, size_t index, int kind)
+{
+    int64_t ends = 0;
+    json_t *names = json_array();
+    bool found = tg_tls_server_describe(server, index, kind, &ends, add_name, names);
+    if (found)
+        json_array_append_new(list, json_pack("{sOso}", "names", names, "ends_at", time_text((double)ends)));
+    json_decref(names);
+    return found;
+}
+
+static json_t *certificates_json(const struct tg_tls_server *server)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < CERTIFICATES_SHOWN && add_certificate(list, server, i, 0); i++)
+        add_certificate(list, server, i, 1);
+    return list;
+}
+
+static const struct tg_listener_config *config_of(const struct tg_gateway *gateway, const struct tg_address *address)
+{
+    const struct tg_snapshot *snapshot = gateway->generations.current->snapshot;
+    for (size_t i = 0; i < snapshot->listener_count; i++)
+        if (tg_address_equal(&snapshot->listeners[i].address, address))
+            return &snapshot->listeners[i];
+    return NULL;
+}
+
+static json_t *listener_json(const struct tg_gateway *gateway, const struct tg_address *address)
+{
+    char text[128];
+    size_t length = tg_address_format(address, text);
+    const struct tg_listener_config *config = config_of(gateway, address);
+    json_t *json = json_pack("{so}", "address", tg_json_text(tg_slice_of(text, length)));
+    if (!config)
+        return json;
+    json_object_set_new(json, "name", tg_json_text(config->name));
+    json_object_set_new(json, "proxy_protocol", json_boolean(config->proxy_protocol));
+    json_object_set_new(json, "certificates", config->tls ? certificates_json(config->tls) : json_null());
+    json_object_set_new(json, "redirect_port",
+                        config->redirect_to_https ? json_integer(config->redirect_port) : json_null());
+    return json;
+}
+
 static json_t *listeners_json(const struct tg_gateway *gateway)
 {
     json_t *listeners = json_array();
-    char text[128];
-    for (size_t i = 0; !gateway->stopping.begun && i < gateway->listeners.count; i++) {
-        size_t length = tg_address_format(tg_listener_address(gateway->listeners.at[i].listener), text);
-        json_array_append_new(listeners, tg_json_text(tg_slice_of(text, length)));
-    }
+    for (size_t i = 0; !gateway->stopping.begun && i < gateway->listeners.count; i++)
+        json_array_append_new(listeners,
+                              listener_json(gateway, tg_listener_address(gateway->listeners.at[i].listener)));
     return listeners;
+}
+
+static json_t *libraries_json(const struct tg_gateway *gateway)
+{
+    const struct tg_tls_library *library = gateway->tls.made_with.library;
+    return json_pack("{sssssosb}", "openssl", tg_libraries_openssl(), "nghttp2", tg_libraries_nghttp2(), "provider",
+                     tg_json_text(tg_tls_library_provider(library)), "fips", (int)tg_tls_library_is_fips(library));
 }
 
 static json_t *counters_json(void)
@@ -236,6 +305,7 @@ static void add_everything(json_t *reply, const struct status *status)
                   (int)gateway->stopping.begun, "socket", gateway->socket.path, "listeners", listeners_json(gateway),
                   "workers", workers_json(status), "upstreams", peers_json(gateway), "counters", counters_json(),
                   "memory", memory_json(), "log_lines_dropped", (json_int_t)tg_log_thread_dropped(gateway->logs));
+    json_object_set_new(all, "libraries", libraries_json(gateway));
     json_object_update(reply, all);
     json_decref(all);
 }

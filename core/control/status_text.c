@@ -33,6 +33,7 @@ static void print_held(const json_t *generation)
     add_count(&line, held, "streams", "streamed response", "streamed responses");
     add_count(&line, held, "tunnels", "tunnel", "tunnels");
     add_count(&line, held, "logs", "log phase", "log phases");
+    add_count(&line, held, "connections", "new connection", "new connections");
     if (line.length > 0)
         printf("    held by %s\n", line.at);
     tg_text_deinit(&line);
@@ -70,10 +71,28 @@ void tg_print_generations(const json_t *reply)
     print_list(json_object_get(reply, "generations"), true);
 }
 
+static void print_certificate(const json_t *certificate)
+{
+    const json_t *names = json_object_get(certificate, "names");
+    printf("    until %.10s:", text(certificate, "ends_at"));
+    for (size_t i = 0; i < json_array_size(names); i++)
+        printf("%s %s", i > 0 ? "," : "", json_string_value(json_array_get(names, i)));
+    putchar('\n');
+}
+
 static void print_listeners(const json_t *listeners)
 {
-    for (size_t i = 0; i < json_array_size(listeners); i++)
-        printf("  listens on %s\n", json_string_value(json_array_get(listeners, i)));
+    for (size_t i = 0; i < json_array_size(listeners); i++) {
+        const json_t *listener = json_array_get(listeners, i);
+        const json_t *certificates = json_object_get(listener, "certificates");
+        long long port = number(listener, "redirect_port");
+        printf("  listens on %s%s", text(listener, "address"), json_is_array(certificates) ? ", TLS" : "");
+        if (port > 0)
+            printf(", redirects to https at port %lld", port);
+        putchar('\n');
+        for (size_t j = 0; j < json_array_size(certificates); j++)
+            print_certificate(json_array_get(certificates, j));
+    }
 }
 
 static void print_worker(const json_t *worker)
@@ -98,7 +117,9 @@ static void print_upstreams(const json_t *peers)
     printf("upstreams\n");
     for (size_t i = 0; i < json_array_size(peers); i++) {
         const json_t *peer = json_array_get(peers, i);
-        printf("  %s  %lld active, %lld idle\n", text(peer, "peer"), number(peer, "active"), number(peer, "idle"));
+        bool tls = json_is_true(json_object_get(peer, "tls"));
+        printf("  %s  %s%s, %lld active, %lld idle\n", text(peer, "peer"), text(peer, "protocol"),
+               tls ? " over TLS" : "", number(peer, "active"), number(peer, "idle"));
     }
 }
 
@@ -111,12 +132,19 @@ static void print_members(const char *title, json_t *object, const char *unit)
     }
 }
 
+static void print_libraries(const json_t *libraries)
+{
+    printf("  OpenSSL %s (provider %s), nghttp2 %s\n", text(libraries, "openssl"), text(libraries, "provider"),
+           text(libraries, "nghttp2"));
+}
+
 void tg_print_status(const json_t *reply)
 {
     double uptime = json_real_value(json_object_get(reply, "uptime"));
     bool stopping = json_is_true(json_object_get(reply, "stopping"));
     printf("tidegate %s, process %lld, up %.0f s%s\n", text(reply, "version"), number(reply, "pid"), uptime,
            stopping ? ", stopping" : "");
+    print_libraries(json_object_get(reply, "libraries"));
     print_listeners(json_object_get(reply, "listeners"));
     printf("generations\n");
     print_list(json_object_get(reply, "generations"), false);

@@ -57,6 +57,11 @@ void tg_tls_server_unref(struct tg_tls_server *server); /* may be NULL */
  * response; one a call, `index` from 0; false when there is no more. */
 bool tg_tls_server_warning(const struct tg_tls_server *server, size_t index, struct tg_slice *warning);
 
+/* For status. Of the certificate at `index`, of its first or second kind of key (0, 1): when it ends, in Unix time, and
+ * its names, by `visit`, which may stop them with false. false: there is no such certificate. */
+bool tg_tls_server_describe(const struct tg_tls_server *server, size_t index, int kind, int64_t *ends,
+                            bool (*visit)(struct tg_slice name, void *context), void *context);
+
 /* Indices for struct tg_hello_choice; -1: none. */
 int32_t tg_tls_server_find_certificate(const struct tg_tls_server *server, struct tg_slice name);
 int32_t tg_tls_server_find_client_ca(const struct tg_tls_server *server, struct tg_slice path);

@@ -14,6 +14,9 @@
 ---@field access_log false|string|{ file: string }|nil  path, or "stdout" (default); false: none
 ---@field error_log string|{ file?: string, level?: tidegate.LogLevel }|nil  path, or "stderr" (default); level "info"
 ---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
+---@field http2 tidegate.Settings.Http2?
+---@field tls { ticket_rotation: integer?, key_log: string? }?  seconds between keys of tickets (8 hours); for debugging
+---@field fips boolean?  OpenSSL's FIPS provider, approved algorithms only; changes at a restart
 ---@field scripts { load_time: number?, memory: integer? }?  seconds to load in (10), cap of one VM (128 MB)
 ---@field generations { keep: integer?, detach: number? }?  default 8 generations, 60 s
 ---@field stop { grace: number?, deadline: number? }?  at a stop: wait of idle clients (1), end of what runs (30)
@@ -27,8 +30,19 @@
 ---@field replay integer?  bytes of a body kept for a retry; default 64 KB
 ---@field connections integer?  client connections of a worker; default 8192
 
+---What an HTTP/2 connection of a client may do; counts are for 30 seconds.
+---@class tidegate.Settings.Http2
+---@field streams integer?  requests at a time; default 128
+---@field window integer?  bytes that a client may send ahead on a stream; default 64 KB
+---@field connection_window integer?  and on all of its streams; default 1 MB
+---@field resets integer?  streams ended by a reset; default 500
+---@field control integer?  SETTINGS, PING, PRIORITY, ...; default 1000
+---@field idle_frames integer?  empty DATA and needless WINDOW_UPDATE; default 5000
+---@field continuations integer?  CONTINUATION frames of a head; default 8, the most there can be
+---@field queued integer?  control frames that wait for a client that doesn't read; default 500
+
 ---@class tidegate.Settings.Timeouts
----@field header number?  for a whole request head; default 15
+---@field header number?  for a whole request head, and from the connection to the end of its handshake; default 15
 ---@field idle number?  between requests of a connection; default 75
 ---@field body_rate integer|false|nil  least bytes a second of a request's body; default 500
 ---@field tunnel_idle number|false|nil  silence in a tunnel; default 3600
@@ -37,6 +51,31 @@
 ---@class tidegate.ListenFields
 ---@field [integer] string  "127.0.0.1:8080", "[::]:8080"
 ---@field name string?  default: the address
+---@field tls tidegate.ListenTls|tidegate.ListenTlsList|nil  absent: a clear listener
+---@field redirect_to string?  "https", "https:8443": every request is sent there
+---@field proxy_protocol string[]?  networks that begin each connection with a PROXY header
+---@field handlers tidegate.HandlerUse[]?  with the phases accept and client_hello
+
+---A certificate for the names in it.
+---@class tidegate.ListenCertificate
+---@field cert string|string[]  PEM file: the certificate, then its chain; two: with an ECDSA and an RSA key
+---@field key string|string[]  PEM file of its key, without a passphrase; as many as cert
+---@field name string?  for hello:use_certificate
+---@field ocsp string|string[]|nil  DER file of the response that is stapled; as many as cert at most
+---@field client_ca string?  PEM file: whose certificates of clients are good
+---@field client_auth "none"|"optional"|"require"|nil  default: "optional" where client_ca is given
+
+---@class tidegate.ListenTlsFields
+---@field policy "intermediate"|"modern"|nil  "intermediate": TLS 1.2 and 1.3; "modern": TLS 1.3
+---@field http2 boolean?  offer HTTP/2; default true
+---@field unknown_names "default"|"refuse"|nil  for names that no certificate has: the first certificate, or an alert
+---@field session_life integer?  seconds in which a session is resumed; default a day
+---@field client_cas string[]?  more files that hello:ask_client_certificate may name
+
+---@class tidegate.ListenTls: tidegate.ListenCertificate, tidegate.ListenTlsFields
+
+---@class tidegate.ListenTlsList: tidegate.ListenTlsFields
+---@field [integer] tidegate.ListenCertificate  the first is for clients that name none of the others
 
 ---@class tidegate.Peer
 ---@field [1] string  "10.0.0.1:9000", "[::1]:9000", "unix:/path"
@@ -49,13 +88,28 @@
 ---@class tidegate.UpstreamFields
 ---@field [integer] string|tidegate.Peer
 ---@field balance "round_robin"?
----@field protocol "auto"|"h1"|nil
+---@field protocol "auto"|"h1"|"h2"|nil  "auto" (default): by ALPN under TLS, else HTTP/1.1
+---@field tls boolean|tidegate.UpstreamTls|nil
 ---@field timeouts tidegate.UpstreamTimeouts?
----@field pool { size: integer?, idle: number? }?  idle connections for each peer (512), and how long (60)
+---@field pool tidegate.UpstreamPool?
 ---@field retry tidegate.Retry|false|nil
+
+---@class tidegate.UpstreamTls
+---@field sni string?  the name that the certificate must have, or an address; default: the peer's address
+---@field ca string?  PEM file: whose certificates are good; default: the system's
+---@field cert string?  PEM file: who we are
+---@field key string?  PEM file of its key
+---@field verify boolean?  default true; false believes whoever answers
+
+---@class tidegate.UpstreamPool
+---@field size integer?  idle connections kept for each peer; default 512
+---@field idle number?  seconds for which they are kept; default 60
+---@field streams integer?  exchanges at a time on an HTTP/2 connection, where the peer allows it; default 100
+---@field connections integer?  HTTP/2 connections of each peer and worker; default 32
 
 ---@class tidegate.UpstreamTimeouts
 ---@field connect number?  default 5
+---@field tls number?  its handshake; default 5
 ---@field send number|false|nil  between two writes; default 30
 ---@field first_byte number|false|nil  from the request's end to the head of the answer; default 60
 ---@field between_bytes number|false|nil  between two pieces of the answer; default 60

@@ -37,7 +37,9 @@ describe("the annotations", function()
 
   it("name every phase", function()
     local handlers = require "tidegate.config.handlers"
-    for _, phase in ipairs(handlers.PHASES) do
+    local phases = { unpack(handlers.PHASES) }
+    for _, phase in ipairs(handlers.LISTENER_PHASES) do phases[#phases + 1] = phase end
+    for _, phase in ipairs(phases) do
       assert.truthy(text:find("@alias tidegate.phase." .. phase .. " ", 1, true), phase)
     end
   end)
