@@ -45,6 +45,14 @@ missing_of() {
     done
 }
 
+# Prints nghttp2's packages where they are older than Debian's mended ones: hostile frames make those abort. The number
+# of the release is the same, so the program can't see it for itself.
+outdated_nghttp2() {
+    there=$(dpkg-query -W -f '${Version}' libnghttp2-14 2>/dev/null) || return 0
+    [ -n "$there" ] && dpkg --compare-versions "$there" lt 1.52.0-1+deb12u3 && printf 'libnghttp2-14 libnghttp2-dev '
+    return 0
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
@@ -79,10 +87,13 @@ fi
 
 # shellcheck disable=SC2086
 missing=$(missing_of $wanted)
+case $wanted in
+*libnghttp2-dev*) missing="$missing$(outdated_nghttp2)" ;;
+esac
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then
-    echo "tidegate: these packages are missing, and installing them needs root or sudo. As root, run:" >&2
+    echo "tidegate: these packages are missing or too old, and installing them needs root or sudo. As root, run:" >&2
     echo "  apt-get update && apt-get install --no-install-recommends $missing" >&2
     exit 1
 fi

@@ -20,7 +20,7 @@ static bool open_admin(struct tg_gateway *gateway)
 }
 
 /* An address that curl takes; any IPv4 or IPv6 address is reached through loopback. */
-static void append_url(struct tg_text *text, const struct tg_address *address)
+static void append_url(struct tg_text *text, const struct tg_address *address, const char *scheme)
 {
     char room[128];
     struct tg_address reached = *address;
@@ -37,15 +37,16 @@ static void append_url(struct tg_text *text, const struct tg_address *address)
     if (tg_address_is_unix(&reached))
         tg_text_appendf(text, "--unix-socket %.*s http://localhost/", length - 5, room + 5);
     else
-        tg_text_appendf(text, "http://%.*s/", length, room);
+        tg_text_appendf(text, "%s://%.*s/", scheme, length, room);
 }
 
-static void append_hints(struct tg_text *text, const struct tg_gateway *gateway)
+static void append_hints(struct tg_text *text, const struct tg_gateway *gateway, const struct tg_snapshot *snapshot)
 {
     const struct tg_gateway_options *options = &gateway->options;
-    if (gateway->listeners.count > 0) {
-        tg_text_appendf(text, "  try:    curl -i ");
-        append_url(text, tg_listener_address(gateway->listeners.at[0].listener));
+    if (gateway->listeners.count > 0 && snapshot->listener_count > 0) {
+        bool tls = snapshot->listeners[0].tls != NULL;
+        tg_text_appendf(text, tls ? "  try:    curl -ik " : "  try:    curl -i ");
+        append_url(text, tg_listener_address(gateway->listeners.at[0].listener), tls ? "https" : "http");
         tg_text_appendf(text, "\n");
     }
     tg_text_appendf(text, "  edit:   %s\n", options->file);
@@ -81,7 +82,7 @@ bool tg_startup_finish(struct tg_gateway *gateway, const struct tg_generation *g
     tg_text_appendf(&text, "ready: generation %llu, %u worker%s, admin socket %s\n",
                     (unsigned long long)generation->number, gateway->worker_count,
                     gateway->worker_count == 1 ? "" : "s", gateway->socket.path);
-    append_hints(&text, gateway);
+    append_hints(&text, gateway, generation->snapshot);
     write_out(&text);
     tg_text_deinit(&text);
     return true;
