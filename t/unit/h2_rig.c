@@ -446,7 +446,8 @@ static void connect_client(bool raw)
     if (raw) {
         h2_raw_bytes(NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
         h2_raw_frame(NGHTTP2_SETTINGS, 0, 0, NULL, 0);
-        h2_raw_frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);
+        if (!r->no_ack)
+            h2_raw_frame(NGHTTP2_SETTINGS, NGHTTP2_FLAG_ACK, 0, NULL, 0);
     } else {
         make_client();
     }

@@ -56,6 +56,7 @@ struct h2_rig {
     nghttp2_session *client; /* NULL: frames by hand */
     bool holds_windows;      /* the client's codec gives no window back */
     bool deaf;               /* nothing is read from the socket */
+    bool no_ack;             /* a client without codec doesn't acknowledge our SETTINGS */
     bool mute;               /* nothing is sent to it */
     struct rig_stream streams[RIG_STREAMS];
 
