@@ -116,12 +116,15 @@ class Call2 extends Call {
     this.stream.on('end', () => { this.ended = true; });
     this.stream.on('close', () => {
       this.result.code = this.stream.rstCode;
-      this.result.whole = Boolean(this.ended && !this.result.aborted && this.stream.rstCode === 0);
+      // an upload that was cut short after the whole answer (RFC 9113 8.1) is aborted for node
+      const cut = this.result.aborted && !options.early;
+      this.result.whole = Boolean(this.ended && !cut && this.stream.rstCode === 0);
       this.end();
     });
-    // the answer may be over while the upload isn't
+    // the answer may be over while the upload isn't, and with that node never closes the stream; whether it is whole is
+    // for the caller to see from its bytes
     this.stream.on('end', () => setImmediate(() => {
-      if (this.result.aborted || !options.early) return;
+      if (!options.early) return;
       this.result.whole = true;
       this.end();
     }));

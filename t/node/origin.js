@@ -12,7 +12,7 @@
 //   hang=1         sends the head and, where size is given, a part of the body, and then nothing more
 //   silent=1       sends nothing at all
 //   reset=CODE     head and half of the body, then a reset (h2) or a cut connection (h1)
-//   after=1        with reset: the whole answer, and then the reset
+//   after=1        with reset: the whole answer, and then the reset; for a request whose body isn't over
 // The path /who answers whom the connection is from, /counts how many there were.
 // As a program: node origin.js [--key FILE --cert FILE] [--client-ca FILE] [--streams N]; prints one line of JSON with
 // the ports; ends with its standard input.
@@ -190,7 +190,11 @@ class Origin {
     await side.writeAll(body);
     if (plan.wait) await pause(Number(plan.wait));
     side.end(plan.trailers ? { 'x-sum': sha256(body), 'x-late': 'yes' } : undefined);
-    if (plan.reset) setImmediate(() => side.reset(Number(plan.reset)));
+    if (plan.reset) {
+      // not before END_STREAM has gone out, which a reset would overtake
+      await pause(50);
+      side.reset(Number(plan.reset));
+    }
     return undefined;
   }
 
