@@ -248,8 +248,27 @@ void tg_exchange_from_upstream_head(struct tg_exchange *exchange, const struct t
     tg_exchange_wake(exchange);
 }
 
+/* All of the declared length has come: how the connection or stream ends behind it takes nothing away [W03]. */
+static bool response_is_whole(const struct tg_exchange *exchange, enum tg_reason reason)
+{
+    const struct tg_response_head *head = &exchange->response;
+    switch (reason) {
+    case TG_REASON_CUT:
+    case TG_REASON_RESET:
+    case TG_REASON_STREAM_RESET:
+    case TG_REASON_CANCELLED:
+        return exchange->from == TG_FROM_UPSTREAM && !exchange->grpc && head->framing == TG_FRAMING_LENGTH &&
+               exchange->response_pipe.passed == head->content_length;
+    default: return false;
+    }
+}
+
 void tg_exchange_from_upstream_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
+    if (response_is_whole(exchange, reason)) {
+        tg_exchange_from_upstream_end(exchange);
+        return;
+    }
     exchange->upstream_failed = reason;
     exchange->upstream_detail = detail;
     exchange->response_pipe.failed = true;

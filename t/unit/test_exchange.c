@@ -440,6 +440,27 @@ static void test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exc
     assert_int_equal(f->upstream_reset_reason, TG_REASON_NONE);
 }
 
+/* [W03] */
+static void test_a_reset_behind_the_declared_length_takes_nothing_away(void **state)
+{
+    (void)state;
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 5);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    tg_exchange_from_upstream_failed(f->exchange, TG_REASON_CANCELLED, "CANCEL");
+    turn();
+    assert_int_equal(f->status, 200);
+    assert_int_equal(tg_buffer_queue_length(&f->got), 5);
+    assert_true(f->got_end && f->client_detached && !f->client_reset);
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 6);
+    tg_exchange_from_upstream_body(f->exchange, bytes("hello"));
+    turn();
+    tg_exchange_from_upstream_failed(f->exchange, TG_REASON_STREAM_RESET, "NO_ERROR");
+    turn();
+    assert_true(f->client_reset && !f->got_end);
+}
+
 /* Streams of one connection lend the same timer to their exchanges. */
 static void test_exchanges_that_share_a_timer_only_move_it_earlier(void **state)
 {
@@ -585,6 +606,7 @@ int main(void)
         TEST(test_a_listener_may_send_all_clients_to_https),
         TEST(test_a_host_that_the_tls_connection_is_not_for_is_421_and_seen_by_no_handler),
         TEST(test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange),
+        TEST(test_a_reset_behind_the_declared_length_takes_nothing_away),
         TEST(test_exchanges_that_share_a_timer_only_move_it_earlier),
         TEST(test_one_exchanges_end_of_time_is_not_the_others),
         TEST(test_interim_responses_are_passed_on_up_to_a_limit),
