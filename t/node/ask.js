@@ -7,7 +7,8 @@ const fs = require('fs');
 const { Client } = require('./client');
 
 function shown(result) {
-  return Object.assign({}, result, { body: result.body && result.body.toString('latin1') });
+  const body = result.body || Buffer.alloc(0);
+  return Object.assign({}, result, { body: body.toString('latin1'), length: body.length });
 }
 
 async function main() {

@@ -29,7 +29,7 @@ async function keepBusy(client) {
   }
   const all = await Promise.all(results);
   const bad = all.filter((result) => result.status !== 200 || !result.whole);
-  return { sent: all.length, whole: all.length - bad.length, why: bad.length ? bad[0].error || bad[0].status : '' };
+  return { sent: all.length, whole: all.length - bad.length, why: bad.length ? JSON.stringify(bad[0]) : '' };
 }
 
 async function main() {
