@@ -197,6 +197,9 @@ struct tg_share_use tg_share_use(const struct tg_share *share)
         default: use.requests++; break;
         }
     }
+    all = &share->lease.calls;
+    for (const struct tg_list *link = all->next; link != all; link = link->next)
+        use.connections++;
     return use;
 }
 

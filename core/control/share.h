@@ -72,9 +72,9 @@ void tg_share_squeeze(struct tg_share *share);
 /* From the worker's thread, at its end: closes the share whatever is pinned to it. */
 void tg_share_end(struct tg_share *share);
 
-/* What the exchanges of a share are doing. From the worker's thread. */
+/* What the exchanges of a share are doing, and connections that have none yet. From the worker's thread. */
 struct tg_share_use {
-    uint32_t requests, streams, tunnels, logs;
+    uint32_t requests, streams, tunnels, logs, connections;
 };
 struct tg_share_use tg_share_use(const struct tg_share *share);
 

@@ -147,9 +147,7 @@ static void accept_or_admit(struct tg_door *door, const struct tg_listener_confi
 
 static void refuse_header(struct tg_door *door, const char *problem)
 {
-    char peer[128];
-    (void)tg_address_format(tg_stream_peer(door->base.stream), peer);
-    tg_log(TG_LOG_DEBUG, "%s: PROXY header refused: %s", peer, problem);
+    tg_door_report(door, "refused the PROXY header", problem);
     tg_door_close(door);
 }
 
@@ -214,7 +212,7 @@ static void on_failed(struct tg_stream *stream, enum tg_stream_end end)
 {
     struct tg_door *door = tg_stream_owner(stream);
     if (end == TG_STREAM_TLS && !door->choice.refuse)
-        tg_door_report_handshake(door);
+        tg_door_report(door, "failed TLS handshake", tg_stream_problem(stream));
     tg_door_close(door);
 }
 

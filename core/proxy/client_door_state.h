@@ -39,8 +39,9 @@ void tg_door_start_tls(struct tg_door *door, const struct tg_listener_config *li
 /* Somebody speaks clear HTTP to a port for TLS: told so, and closed. */
 void tg_door_answer_clear(struct tg_door *door);
 void tg_door_handshake_done(struct tg_door *door);
-/* A line in the error log, at most one a second for a worker. */
-void tg_door_report_handshake(struct tg_door *door);
+/* A line in the error log, at most one a second for a worker: a flood is counted, not written out. `problem` may be
+ * NULL. */
+void tg_door_report(struct tg_door *door, const char *what, const char *problem);
 
 /* client_door_calls.c: handlers. */
 /* The `accept` handlers, and then whatever comes next: now, or when they are done. */

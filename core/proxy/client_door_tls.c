@@ -34,20 +34,19 @@ void tg_door_handshake_done(struct tg_door *door)
     tg_door_hand_over(door, facts->alpn, nothing);
 }
 
-void tg_door_report_handshake(struct tg_door *door)
+void tg_door_report(struct tg_door *door, const char *what, const char *problem)
 {
     struct tg_worker *worker = door->base.worker;
     double now = tg_loop_now(worker->loop);
-    const char *problem = tg_stream_problem(door->base.stream);
     char peer[128], local[128];
-    if (worker->handshake_logged_at > 0 && now < worker->handshake_logged_at + 1) {
-        worker->handshakes_unlogged++;
+    if (worker->door_logged_at > 0 && now < worker->door_logged_at + 1) {
+        worker->door_unlogged++;
         return;
     }
     (void)tg_address_format(&door->base.info.peer, peer);
     (void)tg_address_format(&door->base.info.local, local);
-    tg_log(TG_LOG_INFO, "%s: TLS handshake with %s failed: %s (%llu more before)", local, peer,
-           problem ? problem : "unknown", (unsigned long long)worker->handshakes_unlogged);
-    worker->handshake_logged_at = now;
-    worker->handshakes_unlogged = 0;
+    tg_log(TG_LOG_INFO, "%s: %s of %s: %s (%llu more such lines were left out before)", local, what, peer,
+           problem ? problem : "unknown", (unsigned long long)worker->door_unlogged);
+    worker->door_logged_at = now;
+    worker->door_unlogged = 0;
 }

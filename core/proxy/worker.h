@@ -22,9 +22,9 @@ struct tg_worker {
     struct tg_connector *connector;
     struct tg_pool *pool;
     struct tg_log_ring *log;
-    struct tg_text line;          /* the access log's line being made */
-    double handshake_logged_at;   /* when the last failed handshake was; monotonic */
-    uint64_t handshakes_unlogged; /* failed since then */
+    struct tg_text line;    /* the access log's line being made */
+    double door_logged_at;  /* when a connection that failed in the door was last written of; monotonic */
+    uint64_t door_unlogged; /* failed since then */
     struct tg_acceptor *acceptor;
     _Atomic uint32_t connections; /* clients; see tg_accept_target */
     struct tg_list clients;       /* client connections */

@@ -265,8 +265,8 @@ static void test_failed_handshakes_are_counted_between_lines(void **state)
         door_wait_for_end();
         door_close_client();
     }
-    assert_true(door.worker.handshake_logged_at > 0);
-    assert_true(door.worker.handshakes_unlogged >= 3);
+    assert_true(door.worker.door_logged_at > 0);
+    assert_true(door.worker.door_unlogged >= 3);
 }
 
 int main(void)
