@@ -169,7 +169,7 @@ static void told_end(struct tg_h2_session *session, const nghttp2_frame *frame)
         if (tg_h2_stream_blocked(stream)) /* the codec won't ask for a body, but its end may be there */
             tg_h2_stream_body_ready(stream);
     }
-    if (session->ops->sent && (frame->hd.type == NGHTTP2_DATA || stream->end_sent))
+    if (!session->freed && session->ops->sent && (frame->hd.type == NGHTTP2_DATA || stream->end_sent))
         session->ops->sent(stream);
 }
 

@@ -153,6 +153,8 @@ static ssize_t read_body(nghttp2_session *codec, int32_t id, uint8_t *to, size_t
         end = true;
     else if (!session->ops->take(stream, &stream->taken, limit, &end, &trailers))
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (session->freed)
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     size_t taken = (size_t)tg_buffer_queue_length(&stream->taken);
     if (taken == 0 && !end)
         return NGHTTP2_ERR_DEFERRED;
@@ -300,6 +302,8 @@ void tg_h2_stream_body_ready(struct tg_h2_stream *stream)
     tg_buffer_queue_init(&nothing);
     bool asked = session->ops->take(stream, &nothing, 0, &end, &trailers);
     tg_buffer_queue_deinit(&nothing);
+    if (session->freed)
+        return;
     if (!asked)
         tg_h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
     else if (end)
