@@ -181,8 +181,24 @@ static void commit(struct tg_exchange *exchange)
     count_response(exchange);
 }
 
+/* To an extended CONNECT 2xx says that the tunnel stands (RFC 8441 5), which only a 101 of upstream's can mean [U04].
+ * true: there is another answer now. */
+static bool upgrade_was_passed_over(struct tg_exchange *exchange)
+{
+    if (exchange->response.status / 100 != 2)
+        return false;
+    if (exchange->from == TG_FROM_UPSTREAM) {
+        tg_exchange_fail(exchange, 502, "upstream_failed", "the upgrade to websocket was answered as another request");
+        return true;
+    }
+    exchange->response.status = 501;
+    return false;
+}
+
 void tg_exchange_send_response_head(struct tg_exchange *exchange)
 {
+    if (exchange->request.extended_connect && upgrade_was_passed_over(exchange))
+        return;
     struct tg_response_head *head = &exchange->response;
     struct tg_body_pipe *pipe = &exchange->response_pipe;
     if (exchange->from != TG_FROM_UPSTREAM && !load_answer_body(exchange)) {

@@ -339,6 +339,7 @@ void start(enum tg_method method, struct tg_slice text, enum tg_framing framing,
                                     .framing = framing,
                                     .content_length = length,
                                     .expect_continue = f->expect_continue,
+                                    .extended_connect = f->extended_connect,
                                     .keep_alive = true };
     head.target.raw_path = head.target.path = f->path ? tg_slice_from_string(f->path) : TG_SLICE("/");
     head.authority.text = head.authority.host = TG_SLICE("a");

@@ -47,10 +47,10 @@ struct exchange_rig {
     bool refuse, reused, upstream_reset, upstream_detached, canceled, fresh_asked, never_connects, upstream_paused;
     bool upstream_held; /* told to pause */
     int acquired, heads_sent;
-    enum tg_reason fail_connect; /* not 0: what each connect comes to */
-    struct tg_peer *asked;       /* the last peer that a connection was asked for */
-    char outgoing[2048];         /* fields of the last head sent */
-    bool expect_continue;        /* in the request */
+    enum tg_reason fail_connect;            /* not 0: what each connect comes to */
+    struct tg_peer *asked;                  /* the last peer that a connection was asked for */
+    char outgoing[2048];                    /* fields of the last head sent */
+    bool expect_continue, extended_connect; /* in the request */
     struct tg_buffer_queue sent;
     bool sent_end;
 

@@ -347,6 +347,26 @@ static void test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_t
 }
 
 /* [U04] [U05] */
+static void test_only_a_101_becomes_the_tunnel_of_an_extended_connect(void **state)
+{
+    (void)state;
+    f->extended_connect = true;
+    get();
+    answer_whole();
+    assert_int_equal(f->status, 502);
+    assert_true(f->upstream_reset && f->client_detached);
+    tg_buffer_queue_clear(&f->got);
+    get();
+    answer_head(404, TG_FRAMING_LENGTH, 0);
+    tg_exchange_from_upstream_end(f->exchange);
+    turn();
+    assert_int_equal(f->status, 404);
+    f->snapshot->routes[0].respond_status = 200;
+    get();
+    assert_int_equal(f->status, 501);
+}
+
+/* [U04] [U05] */
 static void test_a_tunnel_before_the_request_is_whole_is_502(void **state)
 {
     (void)state;
@@ -603,6 +623,7 @@ int main(void)
         TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
         TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
         TEST(test_a_tunnel_before_the_request_is_whole_is_502),
+        TEST(test_only_a_101_becomes_the_tunnel_of_an_extended_connect),
         TEST(test_a_listener_may_send_all_clients_to_https),
         TEST(test_a_host_that_the_tls_connection_is_not_for_is_421_and_seen_by_no_handler),
         TEST(test_an_answer_that_is_whole_while_the_body_still_comes_ends_the_exchange),
