@@ -118,12 +118,16 @@ struct tg_vm *tg_script_vm_new(struct tg_generation_source *source, struct tg_sn
     return NULL;
 }
 
-/* Exchanges that outlive the VM have no handlers any more. */
+/* Exchanges and calls that outlive the VM have no handlers any more. */
 static void forget_exchanges(struct tg_vm *vm)
 {
-    for (uint32_t i = 0; i < vm->record_count; i++)
-        if (vm->records[i]->exchange)
-            tg_record_end(vm->records[i]);
+    for (uint32_t i = 0; i < vm->record_count; i++) {
+        struct tg_record *record = vm->records[i];
+        if (record->exchange)
+            tg_record_end(record);
+        else if (record->call)
+            tg_record_end_call(record);
+    }
 }
 
 void tg_script_vm_free(struct tg_vm *vm)
