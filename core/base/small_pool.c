@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/poison.h"
 
@@ -9,6 +10,8 @@ enum {
     STEP = 64, /* between two sizes of pieces, their heads included */
     SIZES = 17,
     POOL_LIMIT = 256 * 1024, /* bytes kept for a thread */
+    PAGE = 4096,
+    OWN_PAGES = 16 * 1024, /* pieces from this size on */
 };
 
 /* The size stays readable while the piece is pooled; the rest is poisoned. */
@@ -28,9 +31,35 @@ static struct piece *piece_of(const void *data)
     return (struct piece *)((uintptr_t)data - offsetof(struct piece, data));
 }
 
+static struct piece *map_piece(size_t size)
+{
+    size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+    struct piece *piece = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (piece == MAP_FAILED)
+        return NULL;
+    piece->size = whole;
+    return piece;
+}
+
+static void free_piece(struct piece *piece)
+{
+    if (piece->size >= OWN_PAGES)
+        munmap(piece, piece->size);
+    else
+        free(piece);
+}
+
+static struct piece *make_piece(size_t whole)
+{
+    struct piece *piece = malloc(whole);
+    if (piece)
+        piece->size = whole;
+    return piece;
+}
+
 void *tg_small_alloc(size_t size)
 {
-    if (size > SIZE_MAX - sizeof(struct piece) - STEP)
+    if (size > SIZE_MAX - 2 * PAGE)
         return NULL;
     size_t class = (size + sizeof(struct piece) + STEP - 1) / STEP;
     struct piece *piece = class < SIZES ? pools[class] : NULL;
@@ -41,11 +70,8 @@ void *tg_small_alloc(size_t size)
         return piece->data;
     }
     size_t whole = class < SIZES ? class * STEP : size + sizeof(*piece);
-    piece = malloc(whole);
-    if (!piece)
-        return NULL;
-    piece->size = whole;
-    return piece->data;
+    piece = whole >= OWN_PAGES ? map_piece(whole) : make_piece(whole);
+    return piece ? piece->data : NULL;
 }
 
 void tg_small_free(void *data)
@@ -55,7 +81,7 @@ void tg_small_free(void *data)
     struct piece *piece = piece_of(data);
     size_t class = piece->size / STEP;
     if (piece->size % STEP != 0 || class >= SIZES || pooled + piece->size > POOL_LIMIT) {
-        free(piece);
+        free_piece(piece);
         return;
     }
     tg_poison(piece->data, piece->size - sizeof(*piece));

@@ -1,6 +1,7 @@
 /* Memory for a library that asks for many small pieces and gives them back soon: pieces of up to 1 KB are kept in a
- * pool of the thread by size, larger ones come from malloc. Unlike an arena each piece ends by itself. A piece may be
- * freed by another thread than that which made it. */
+ * pool of the thread by size, larger ones come from malloc, those of 16 KB and more have pages of their own: what is
+ * never touched of them takes no memory. Unlike an arena each piece ends by itself. A piece may be freed by another
+ * thread than that which made it. */
 #ifndef TG_BASE_SMALL_POOL_H
 #define TG_BASE_SMALL_POOL_H
 

@@ -38,7 +38,7 @@ static void a_small_piece_is_used_again(void **state)
 static void sizes_at_the_bounds_of_the_pool_go_round(void **state)
 {
     (void)state;
-    static const size_t sizes[] = { 0, 1, 47, 48, 49, 1007, 1008, 1009, 1072, 1073, 65536 };
+    static const size_t sizes[] = { 0, 1, 47, 48, 49, 1007, 1008, 1009, 1072, 1073, 16367, 16368, 16384, 65536 };
     void *pieces[sizeof(sizes) / sizeof(sizes[0])];
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
