@@ -1,6 +1,7 @@
 -- The examples of the documents are configurations and handlers that load.
 local certificates = require "t.support.certificates"
 local gateway = require "t.support.gateway"
+local process = require "t.support.process"
 
 local DOCUMENTS = { "README.md", "docs/guide.md", "docs/scripting.md" }
 
@@ -35,9 +36,24 @@ local function listener_use()
   return LISTENER_USE:format(made.cert, made.key, shop.ca)
 end
 
+-- The files of TLS that a configuration names: "tls/shop.pem" is a certificate for shop.example, "tls/x-ca.pem" an
+-- authority.
+local function tls_files(text)
+  local files, shop = {}, nil
+  for name in text:gmatch '"tls/([%w-]+)%.pem"' do
+    shop = shop or certificates.new()
+    local authority = name:find "%-ca$"
+    local kind = name:find "%-rsa$" and "rsa" or "ec"
+    local made = not authority and shop:issue { names = { name:gsub("%-rsa$", "") .. ".example" }, kind = kind }
+    files["tls/" .. name .. ".pem"] = process.read_file(authority and shop.ca or made.cert)
+    if made then files["tls/" .. name .. ".key"] = process.read_file(made.key) end
+  end
+  return files
+end
+
 -- The configuration of a block, and the files it needs; nil where it is neither a gateway nor a handler.
 local function configuration(text)
-  if text:find "tg%.listen" then return text end
+  if text:find "tg%.listen" then return text, tls_files(text) end
   if not text:find "\nreturn handler\n" then return nil end
   if text:find "handler%.client_hello" then return listener_use(), { ["example.lua"] = text } end
   local options = text:find("keys = { \"list\"", 1, true) and ', keys = { "k" }' or ""
