@@ -44,8 +44,8 @@ void tg_upstream_h2_end(struct tg_upstream_h2 *connection, enum tg_reason reason
     connection->draining = true;
     tg_h2_session_free(&connection->session);
     lose_streams(connection, reason, detail);
-    connection->keeper->gone(connection->keeper, connection);
     tg_list_remove(&connection->link);
+    connection->keeper->gone(connection->keeper, connection);
     close_stream(connection, gently);
     end_of_memory(connection);
 }

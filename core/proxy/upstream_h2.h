@@ -13,7 +13,7 @@ struct tg_upstream_h2_keeper {
     /* More, fewer or no streams may be taken than before: the peer's settings came, a stream has ended, GOAWAY came.
      * Deferred: never from inside the codec, or from inside a call of the keeper's. */
     void (*changed)(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *connection);
-    /* The connection has ended; its streams were told. It must be forgotten. */
+    /* The connection has ended, is in no list any more, and its streams were told. It must be forgotten. */
     void (*gone)(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *connection);
 };
 

@@ -20,7 +20,7 @@
 struct body {
     size_t left;
     bool end;
-    const char *text;         /* or NULL: x's */
+    const char *text;         /* may be NULL; then x's */
     const char *name, *value; /* trailers */
 };
 
@@ -32,11 +32,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
     size_t part = body->left < length ? body->left : length;
     if (part == 0 && !body->end)
         return NGHTTP2_ERR_DEFERRED;
-    if (body->text)
-        memcpy(to, body->text, part);
-    else
-        memset(to, 'x', part);
-    body->text = body->text ? body->text + part : NULL;
+    for (size_t i = 0; i < part; i++)
+        to[i] = body->text && *body->text ? (uint8_t)*body->text++ : 'x';
     body->left -= part;
     if (body->left == 0 && body->end)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
