@@ -3,8 +3,6 @@
 #include "base/log.h"
 #include "proxy/client_h2_state.h"
 
-enum { HEADER_LIST_TIMES = 16 }; /* a section of so many times the limit isn't a mistake any more */
-
 void tg_client_h2_calm(struct tg_client_h2 *client, enum tg_h2_excess excess)
 {
     char text[128];
@@ -51,7 +49,7 @@ static bool may_read(const struct tg_client_h2 *client)
 static enum tg_h2_excess look_behind(struct tg_client_h2 *client, double now)
 {
     const struct tg_h2_section *section = &client->session.section;
-    if (client->session.section_stream && section->charged > HEADER_LIST_TIMES * (uint64_t)client->limits.head)
+    if (client->session.section_stream && section->charged > TG_H2_SECTION_TIMES * (uint64_t)client->limits.head)
         return TG_H2_EXCESS_HEADER_LIST;
     if (tg_h2_session_queued(&client->session) > client->budget.queued_most + 2 * (size_t)client->streams)
         return TG_H2_EXCESS_QUEUED;

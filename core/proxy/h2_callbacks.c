@@ -43,6 +43,14 @@ static struct tg_slice slice_of(const uint8_t *at, size_t length)
     return tg_slice_of((const char *)at, length);
 }
 
+/* The codec decodes the rest for the sake of its table, but checks and tells no line of it: a reference of one byte can
+ * stand for a value of thousands [F10]. */
+static bool beyond_all_limits(const struct tg_h2_session *session)
+{
+    const struct tg_h2_section *section = &session->section;
+    return session->section_stream && section->charged > TG_H2_SECTION_TIMES * (uint64_t)section->limits->head;
+}
+
 static int on_header(nghttp2_session *codec, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
                      const uint8_t *value, size_t value_length, uint8_t flags, void *user_data)
 {
@@ -53,7 +61,7 @@ static int on_header(nghttp2_session *codec, const nghttp2_frame *frame, const u
     if (session->section_stream)
         tg_h2_section_add(&session->section, slice_of(name, name_length), slice_of(value, value_length),
                           flags & NGHTTP2_NV_FLAG_NO_INDEX);
-    return 0;
+    return beyond_all_limits(session) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
 }
 
 /* The codec would go on without the field: rules would have seen another message than came [V06]. */

@@ -19,6 +19,7 @@
 enum {
     TG_H2_UNSENT_HIGH = 128 * 1024,     /* unsent bytes in the stream at which the codec writes no more */
     TG_H2_MEMORY_MAX = 8 * 1024 * 1024, /* bytes that the codec may hold for one connection */
+    TG_H2_SECTION_TIMES = 16,           /* a section of so many times the limit is looked at no further */
 };
 
 struct tg_h2_session;
