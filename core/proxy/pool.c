@@ -1,5 +1,6 @@
 #include "proxy/pool.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "proxy/pool_state.h"
@@ -55,10 +56,12 @@ static struct tg_pool_peer *ensure_peer(struct tg_pool *pool, const struct tg_pe
     return entry;
 }
 
-static void set_terms(struct tg_pool_peer *entry, const struct tg_group *group, double timeout)
+static void set_terms(struct tg_pool_peer *entry, const struct tg_exchange *exchange, const struct tg_group *group,
+                      double timeout)
 {
+    double of_route = exchange->route->timeouts.tls; /* INFINITY: the group's */
     entry->terms = (struct tg_pool_terms){
-        .limits = { timeout, group->timeouts.tls },
+        .limits = { timeout, of_route < INFINITY ? of_route : group->timeouts.tls },
         .size = group->pool_size,
         .idle = group->pool_idle,
         .h2 = { group->h2_streams, group->pool_idle },
@@ -118,7 +121,7 @@ static struct tg_upstream_side *acquire(struct tg_connector *connector, struct t
         tg_exchange_from_connector_failed(exchange, TG_REASON_OVERLOAD, NULL);
         return NULL;
     }
-    set_terms(entry, group, timeout);
+    set_terms(entry, exchange, group, timeout);
     enum tg_pool_need need = need_of(entry, exchange, peer);
     struct tg_upstream_side *side = fresh ? NULL : take_h2(pool, entry, exchange, peer, need);
     if (!side && !fresh)

@@ -354,8 +354,8 @@ static void make_route(void)
     route->name = TG_SLICE("all");
     route->group = up->group;
     route->timeouts = up->snapshot->settings.timeouts;
-    route->timeouts.connect = route->timeouts.send = route->timeouts.first_byte = route->timeouts.between_bytes =
-        route->timeouts.total = INFINITY;
+    route->timeouts.connect = route->timeouts.tls = route->timeouts.send = route->timeouts.first_byte =
+        route->timeouts.between_bytes = route->timeouts.total = INFINITY;
     route->timeouts.tunnel_idle = 60;
     route->body_limit = (uint64_t)1 << 40;
     up->snapshot->none = *route;
