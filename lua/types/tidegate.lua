@@ -109,7 +109,7 @@
 
 ---@class tidegate.UpstreamTimeouts
 ---@field connect number?  default 5
----@field tls number?  its handshake; default 5
+---@field tls number?  for its handshake, beyond connect; default 5
 ---@field send number|false|nil  between two writes; default 30
 ---@field first_byte number|false|nil  from the request's end to the head of the answer; default 60
 ---@field between_bytes number|false|nil  between two pieces of the answer; default 60

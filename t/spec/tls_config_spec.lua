@@ -1,10 +1,12 @@
 -- What gateway.lua says of TLS, HTTP/2 and the handlers of listeners: what is taken, what is refused and how, and what
 -- a reload does with changed certificates.
 local certificates = require "t.support.certificates"
+local client = require "t.support.client"
 local config_host = require "config_host"
 local gateway = require "t.support.gateway"
 local process = require "t.support.process"
 local s_client = require "t.support.s_client"
+local socket = require "socket"
 
 local HEAD = 'local tg = require "tidegate"\ntg.listen "127.0.0.1:1"\n'
 
@@ -404,6 +406,26 @@ tg.upstream "e" { "127.0.0.1:9", tls = { sni = "e.example" } }
     self:write("gateway.lua", clear)
     self:reload()
     assert.equal("one", self:request({ path = "/" }).body)
+  end)
+
+  it("are waited for at an upstream no longer than its limit, or the route's, says: 504", function()
+    local silent = assert(socket.bind("127.0.0.1", 0))
+    local _, silent_port = silent:getsockname()
+    local self = start(CONFIG:gsub("tg.route.*", "") .. ([[
+tg.listen { "127.0.0.1:${port_clear}" }
+tg.upstream "u" { "127.0.0.1:%d", tls = { verify = false }, timeouts = { connect = 0.2, tls = 2 }, retry = false }
+tg.route { path = "/upstream", upstream = "u", timeouts = { total = 20 } }
+tg.route { path = "/route", upstream = "u", timeouts = { tls = 0.1, total = 20 } }
+]]):format(silent_port))
+    local function seconds_of(path)
+      local began = socket.gettime()
+      assert.equal(504, client.request(self.variables.port_clear, { path = path }).status)
+      return socket.gettime() - began
+    end
+    local of_upstream, of_route = seconds_of "/upstream", seconds_of "/route"
+    silent:close()
+    assert.is_true(of_upstream >= 1.9, "too soon: " .. of_upstream)
+    assert.is_true(of_route < 1.9, "too late: " .. of_route)
   end)
 
   it("leave their secrets in the file that the settings name, and nowhere else", function()

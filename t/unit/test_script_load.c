@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "script/source.h"
 #include "script_rig.h"
 
 static struct rig rig;
@@ -217,6 +218,29 @@ static void a_load_is_given_up_when_asked(void **state)
     rig_expect_error(&rig, "the load was given up");
 }
 
+static void a_key_is_read_by_the_core_alone_and_wiped_when_the_load_is_over(void **state)
+{
+    (void)state;
+    struct tg_slice path = TG_SLICE("a.key");
+    rig_write(&rig, "a.key", "no key at all");
+    rig_write(&rig, "gateway.lua",
+              RIG_HEAD "tg.upstream 'tls' { '127.0.0.1:1', tls = { cert = 'a.key', key = 'a.key' } }\n");
+    assert_false(rig_load(&rig));
+    rig_expect_error(&rig, "gateway.lua:4: tg.upstream: \"tls\": tls: a.key: ");
+
+    rig_write(&rig, "gateway.lua",
+              RIG_HEAD "pcall(tg.upstream 'tls', { '127.0.0.1:1', tls = { cert = 'a.key', key = 'none.key' } })\n"
+                       "tg.route { path = '/*', upstream = 'app' }\n");
+    assert_true(rig_load(&rig));
+    const struct tg_source_secret *secret = tg_map_get(rig.source->secrets, path);
+    assert_non_null(secret);
+    assert_int_equal(strlen(secret->digest), 64);
+    assert_null(tg_source_secret(rig.source, path).at);
+    struct tg_vm *vm = tg_script_vm_new(rig.source, rig.snapshot, 0, NULL, &rig.error);
+    assert_non_null(vm);
+    tg_script_vm_free(vm);
+}
+
 static void check_loads_and_runs_init(void **state)
 {
     (void)state;
@@ -250,6 +274,7 @@ int main(void)
         TEST(a_configuration_becomes_a_snapshot),
         TEST(chains_run_backwards_on_the_way_back),
         TEST(an_error_says_file_line_and_reason),
+        TEST(a_key_is_read_by_the_core_alone_and_wiped_when_the_load_is_over),
         TEST(a_syntax_error_in_a_handler_that_no_request_uses_is_found),
         TEST(a_module_that_is_not_there_is_named_with_its_place),
         TEST(two_routes_that_tie_are_named),
