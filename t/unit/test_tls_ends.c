@@ -403,6 +403,7 @@ static bool update_keys_and_send_a_byte(struct tls_raw *raw)
     return update_keys(raw) && SSL_write(raw->ssl, "x", 1) == 1;
 }
 
+/* [T10] */
 static void changes_of_keys_are_bounded(void **state)
 {
     (void)state;
@@ -415,7 +416,7 @@ static void changes_of_keys_are_bounded(void **state)
     until_overrun(&raw, &other, update_keys_and_send_a_byte, 1000);
 }
 
-/* All of it lies in the socket before we look. */
+/* [T10] All of it lies in the socket before we look. */
 static void changes_of_keys_in_one_slice_are_bounded(void **state)
 {
     (void)state;
@@ -430,6 +431,7 @@ static void changes_of_keys_in_one_slice_are_bounded(void **state)
     end_both(&raw, &ear);
 }
 
+/* [T10] */
 static void changes_of_keys_among_data_are_no_harm(void **state)
 {
     (void)state;
@@ -451,6 +453,7 @@ static void changes_of_keys_among_data_are_no_harm(void **state)
     end_both(&raw, &ear);
 }
 
+/* [T10] */
 static void a_client_can_not_renegotiate(void **state)
 {
     (void)state;

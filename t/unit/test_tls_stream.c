@@ -109,6 +109,7 @@ static void finish_split(struct tls_raw *raw, struct tls_ear *ear, struct tg_tex
     tls_ear_close(ear);
 }
 
+/* [T05] */
 static void a_hello_may_be_split_anywhere(void **state)
 {
     (void)state;
@@ -127,6 +128,7 @@ static void a_hello_may_be_split_anywhere(void **state)
     assert_true(length > 100);
 }
 
+/* [T05] */
 static void a_hello_may_come_byte_by_byte(void **state)
 {
     (void)state;
@@ -143,7 +145,7 @@ static void a_hello_may_come_byte_by_byte(void **state)
     assert_int_equal(ear.hellos, 1);
 }
 
-/* The hello's message in records of one byte each: OpenSSL must see all of it before anybody reads its SNI. */
+/* [T05] The hello's message in records of one byte each: OpenSSL must see all of it before anybody reads its SNI. */
 static void a_hello_may_come_in_records_of_one_byte(void **state)
 {
     (void)state;
