@@ -7,6 +7,7 @@
 #include "control/generation.h"
 #include "control/listener_set.h"
 #include "control/log_thread.h"
+#include "control/memory_return.h"
 #include "control/signals.h"
 #include "control/tls_process.h"
 #include "control/worker_thread.h"
@@ -46,6 +47,7 @@ struct tg_gateway {
     struct tg_admin_server *admin; /* NULL before the gateway is ready */
     struct tg_peer_registry *registry;
     struct tg_tls_process tls;
+    struct tg_memory_return memory;
     struct tg_worker_thread *workers; /* NULL before the first load */
     uint32_t worker_count;
     struct tg_acceptor *acceptor; /* NULL before that */

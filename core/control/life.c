@@ -117,6 +117,7 @@ static bool make_parts(struct tg_gateway *gateway)
         return false;
     gateway->began = tg_loop_now(gateway->loop);
     gateway->started_at = tg_loop_wall(gateway->loop);
+    tg_memory_return_init(&gateway->memory, gateway->loop);
     tg_generations_init(&gateway->generations);
     tg_changes_init(gateway->changes, gateway);
     gateway->registry = tg_peer_registry_new(gateway->loop);
@@ -149,6 +150,7 @@ static void free_parts(struct tg_gateway *gateway)
     if (gateway->registry)
         tg_peer_registry_free(gateway->registry);
     tg_tls_process_deinit(&gateway->tls);
+    tg_memory_return_deinit(&gateway->memory);
     if (gateway->logs) {
         tg_log_set_thread("control", NULL);
         tg_log_thread_stop(gateway->logs, 1);
