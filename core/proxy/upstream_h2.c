@@ -7,8 +7,8 @@
 enum {
     UNKNOWN_STREAMS = 100, /* before the peer has said how many it allows */
     LAST_ID = 1 << 30,     /* then a connection is replaced */
-    CONTINUATIONS = 8,
-    HEADER_LIST = 64 * 1024, /* only announced: what counts are the limits of each exchange */
+    CONTINUATIONS = 8,     /* of small frames, beside the full ones that a header section may need */
+    FRAME = 16 * 1024,
 };
 
 static const double UNCONFIRMED = 30; /* seconds that the peer's system may leave bytes unconfirmed */
@@ -137,10 +137,11 @@ static struct tg_upstream_h2 *connection_new(struct tg_upstream_h2_keeper *keepe
                                              struct tg_stream *stream)
 {
     struct tg_upstream_h2 *connection = calloc(1, sizeof *connection);
+    size_t head = worker->current->snapshot->settings.limits.head; /* announced; each exchange has its own limits */
     struct tg_h2_session_settings settings = { .window = TG_UPSTREAM_H2_WINDOW,
                                                .connection_window = INT32_MAX,
-                                               .continuations = CONTINUATIONS,
-                                               .header_list = HEADER_LIST };
+                                               .continuations = CONTINUATIONS + (uint32_t)(head / FRAME),
+                                               .header_list = (uint32_t)head };
     if (!connection ||
         !tg_h2_session_init(&connection->session, false, &tg_upstream_h2_session_ops, stream, &settings)) {
         free(connection);

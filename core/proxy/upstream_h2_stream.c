@@ -57,6 +57,15 @@ static void fail(struct tg_upstream_h2_stream *stream, enum tg_reason reason, co
     tg_exchange_from_upstream_failed(stream->exchange, reason, detail);
 }
 
+/* Upstream had ended its direction of a tunnel, and now ours has nowhere to go either. */
+static void break_tunnel(struct tg_upstream_h2_stream *stream)
+{
+    if (!stream->tunnel || !stream->over || stream->failed || !stream->exchange || stream->codec.end_sent)
+        return;
+    stream->failed = true;
+    tg_exchange_from_upstream_failed(stream->exchange, TG_REASON_RESET, NULL);
+}
+
 /* The peer, or we, can't make anything of it: this stream is reset, the others go on [V11]. */
 static void refuse(struct tg_upstream_h2_stream *stream, const char *detail)
 {
@@ -71,6 +80,7 @@ void tg_upstream_h2_stream_lose(struct tg_upstream_h2_stream *stream, enum tg_re
         fail(stream, TG_REASON_UNPROCESSED, detail); /* nothing of it has left */
     else
         fail(stream, reason, !detail && stream->spoke ? "the connection ended within the response" : detail);
+    break_tunnel(stream);
     free_if_unused(stream);
 }
 
@@ -242,6 +252,7 @@ static void take_close(struct tg_h2_stream *codec, uint32_t code)
     struct tg_upstream_h2_stream *stream = of_codec(codec);
     leave_connection(stream);
     fail(stream, reason_of(stream, code), nghttp2_http2_strerror(code));
+    break_tunnel(stream);
     free_if_unused(stream);
 }
 

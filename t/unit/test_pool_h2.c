@@ -272,6 +272,36 @@ static void test_a_goaway_that_names_no_stream_ends_the_connection_s_use(void **
     assert_all_were_answered(0);
 }
 
+/* [W01] The peer takes nothing for a while, so that a request is still with us when the word comes. */
+static void test_a_request_that_has_not_left_before_goaway_goes_elsewhere(void **state)
+{
+    (void)state;
+    enum { LARGE = 16 << 20 };
+    up->server.answer = UP_HOLD;
+    up->server.window = LARGE;
+    struct up_call *upload = up_start("POST", SIZE_MAX);
+    up_until(&up->server.requests, 1);
+    nghttp2_session_set_local_window_size(up_connection(0)->session, NGHTTP2_FLAG_NONE, 0, LARGE);
+    up_flush(up_connection(0));
+    run_turns(up->loop, 5);
+    tg_stream_pause(up_connection(0)->stream);
+    for (int i = 0; i < 400 && !upload->paused; i++) {
+        up_send(upload, 64 * 1024, false);
+        run_turns(up->loop, 2);
+    }
+    assert_true(upload->paused);
+    struct up_call *late = up_start("POST", 0);
+    run_turns(up->loop, 5);
+    assert_int_equal(up->server.requests, 1);
+    up_goaway(up_connection(0), 1, NGHTTP2_NO_ERROR, NULL);
+    up->server.answer = UP_HELLO;
+    run_turns(up->loop, 5);
+    tg_stream_resume(up_connection(0)->stream);
+    up_until(&up->over, 1);
+    assert_int_equal(late->status, 200);
+    assert_int_equal(up->server.accepted, 2);
+}
+
 static void test_a_goaway_on_an_idle_connection_closes_it(void **state)
 {
     (void)state;
@@ -529,6 +559,24 @@ static void test_a_websocket_goes_over_an_extended_connect(void **state)
     up_until(&up_connection(0)->ended, 1);
 }
 
+/* Upstream has ended its direction in order, and then it is gone: nobody takes what the client still sends. */
+static void test_a_tunnel_whose_second_half_is_reset_ends(void **state)
+{
+    (void)state;
+    up->server.websocket = true;
+    up->server.answer = UP_HOLD;
+    struct up_call *call = up_websocket();
+    up_until(&up->server.requests, 1);
+    up_respond(up_connection(0), 1, "200", "hello", false);
+    up_flush(up_connection(0));
+    up_until(&up->tunnels, 1);
+    up_data(up_connection(0), 1, 0, true);
+    up_until(&up->ends, 1);
+    up_reset(up_connection(0), 1, NGHTTP2_CANCEL);
+    up_until(&up->over, 1);
+    assert_int_equal(call->got, 5);
+}
+
 static void test_a_websocket_that_is_declined_gets_its_answer(void **state)
 {
     (void)state;
@@ -577,6 +625,7 @@ int main(void)
         TEST(test_streams_beyond_goaway_go_elsewhere_and_those_below_go_on),
         TEST(test_a_post_beyond_goaway_goes_elsewhere),
         TEST(test_a_goaway_that_names_no_stream_ends_the_connection_s_use),
+        TEST(test_a_request_that_has_not_left_before_goaway_goes_elsewhere),
         TEST(test_a_goaway_on_an_idle_connection_closes_it),
         TEST(test_refused_streams_are_tried_again_and_not_for_ever),
         TEST(test_a_connection_lost_before_an_answer_is_replaced_once),
@@ -592,6 +641,7 @@ int main(void)
         TEST(test_a_flood_of_empty_data_ends_the_connection),
         TEST(test_an_endless_header_section_ends_the_connection),
         TEST(test_a_websocket_goes_over_an_extended_connect),
+        TEST(test_a_tunnel_whose_second_half_is_reset_ends),
         TEST(test_a_websocket_that_is_declined_gets_its_answer),
         TEST(test_a_websocket_to_a_peer_that_knows_none_is_refused),
     };

@@ -279,27 +279,28 @@ static void change_peer(const struct tg_tls_client_options *options)
     up->group->peers[0].peer = up->peer = peer;
 }
 
-/* [X02] [X03] */
+/* [X01] [X02] [X03] */
 static void test_settings_that_differ_share_no_connection_and_no_session(void **state)
 {
     (void)state;
-    struct tg_tls_client_options options = { .verify = true,
-                                             .ca = tls_file("ca.pem", up->authority.cert_pem),
-                                             .offer_h1 = true };
-    for (int pass = 0; pass < 2; pass++) {
-        int accepted = up->server.accepted;
-        assert_answered(get_one());
-        assert_int_equal(up->server.accepted, accepted + 1);
-        options.name = TG_SLICE("a.example");
-        change_peer(&options);
-        assert_answered(get_one());
-        assert_int_equal(up->server.accepted, accepted + 2);
-        options.name = (struct tg_slice){ NULL, 0 };
-        options.verify = false;
-        change_peer(&options);
-    }
+    struct tls_identity user = tls_server_identity_make("user.example", &up->authority);
+    struct tg_tls_client_options plain = { .verify = true,
+                                           .ca = tls_file("ca.pem", up->authority.cert_pem),
+                                           .offer_h1 = true };
+    struct tg_tls_client_options variants[] = { plain, plain, plain, plain };
+    variants[1].name = TG_SLICE("a.example");
+    variants[2].verify = false;
+    variants[3].cert = tls_file("user.pem", user.cert_pem);
+    variants[3].key = tls_file("user.key", user.key_pem);
     assert_answered(get_one());
+    for (int i = 0; i < 4; i++) {
+        change_peer(&variants[i]);
+        assert_answered(get_one());
+        assert_answered(get_one());
+        assert_int_equal(up->server.accepted, i + 2);
+    }
     assert_int_equal(up->server.resumed, 0);
+    tls_identity_deinit(&user);
 }
 
 /* [X04] */

@@ -312,6 +312,29 @@ static void test_more_body_than_its_length_says_is_cut_off(void **state)
     assert_neighbour_lives();
 }
 
+static void short_of_its_length(const char *trailer)
+{
+    int over = up->over, requests = up->server.requests;
+    nghttp2_nv lines[] = { LINE(":status", "200"), LINE("content-length", "10") };
+    up->server.answer = UP_HOLD;
+    struct up_call *call = up_get();
+    up_until(&up->server.requests, requests + 1);
+    up_submit(up_connection(0), stream_at(requests), lines, 2, false);
+    up_data(up_connection(0), stream_at(requests), 5, !trailer);
+    if (trailer)
+        up_trailers(up_connection(0), stream_at(requests), trailer, "0");
+    up_until(&up->over, over + 1);
+    assert_true(call->reset || call->status == 502);
+    assert_neighbour_lives();
+}
+
+static void test_less_body_than_its_length_says_is_cut_off(void **state)
+{
+    (void)state;
+    short_of_its_length(NULL);
+    short_of_its_length("grpc-status");
+}
+
 static void test_a_head_larger_than_the_limit_fails_its_stream(void **state)
 {
     (void)state;
@@ -475,6 +498,7 @@ int main(void)
         TEST(test_a_reset_glued_to_the_head_ends_the_stream_once),
         TEST(test_a_malformed_response_fails_its_stream_alone),
         TEST(test_more_body_than_its_length_says_is_cut_off),
+        TEST(test_less_body_than_its_length_says_is_cut_off),
         TEST(test_a_head_larger_than_the_limit_fails_its_stream),
         TEST(test_a_stalled_reader_stops_no_neighbour),
         TEST(test_the_window_of_a_fast_stream_far_away_grows),
