@@ -27,6 +27,7 @@ const char *tg_h2_excess_name(enum tg_h2_excess excess)
         [TG_H2_EXCESS_CONTINUATIONS] = "continuations",
         [TG_H2_EXCESS_HEADER_LIST] = "header bytes",
         [TG_H2_EXCESS_QUEUED] = "queued frames",
+        [TG_H2_EXCESS_BROKEN] = "the protocol",
     };
     return names[excess];
 }
@@ -81,6 +82,12 @@ void tg_client_h2_budget_sent_data(struct tg_client_h2_budget *budget)
     give_credit(budget, credits_of_data);
 }
 
+static uint32_t stream_of(const struct tg_client_h2_budget *budget)
+{
+    const uint8_t *at = budget->header + 5;
+    return (uint32_t)(at[0] & 0x7f) << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
 static enum tg_h2_excess begin_frame(struct tg_client_h2_budget *budget, double now)
 {
     switch (budget->type) {
@@ -94,6 +101,10 @@ static enum tg_h2_excess begin_frame(struct tg_client_h2_budget *budget, double 
             return TG_H2_EXCESS_CONTINUATIONS;
         break;
     case NGHTTP2_RST_STREAM: break; /* counted with its stream */
+    case NGHTTP2_PRIORITY:
+        if (stream_of(budget) == 0)
+            return TG_H2_EXCESS_BROKEN;
+        return take(&budget->control, 1, now, TG_H2_EXCESS_CONTROL);
     case NGHTTP2_PING: return take_credit(budget, &budget->control, now, TG_H2_EXCESS_CONTROL);
     case NGHTTP2_WINDOW_UPDATE: return take_credit(budget, &budget->idle_frames, now, TG_H2_EXCESS_IDLE_FRAMES);
     default: return take(&budget->control, 1, now, TG_H2_EXCESS_CONTROL);

@@ -14,6 +14,7 @@ enum tg_h2_excess {
     TG_H2_EXCESS_CONTINUATIONS, /* frames of one header section */
     TG_H2_EXCESS_HEADER_LIST,   /* decoded bytes of one header section, far beyond the limit that answers 431 */
     TG_H2_EXCESS_QUEUED,        /* control frames that wait for the client to read */
+    TG_H2_EXCESS_BROKEN,        /* none, but a fault that the codec passes over: PRIORITY on stream 0 (RFC 9113 6.3) */
 };
 
 /* "resets": for the log. */

@@ -429,6 +429,7 @@ static void test_a_broken_protocol_ends_the_connection_with_its_streams(void **s
     breaks_protocol(NGHTTP2_SETTINGS, 0, 0, "\0\5\0\0\0\0", 6, NGHTTP2_PROTOCOL_ERROR); /* frame size 0 */
     breaks_protocol(NGHTTP2_SETTINGS, 0, 0, "\0\4\xff\xff\xff\xff", 6, NGHTTP2_FLOW_CONTROL_ERROR);
     breaks_protocol(NGHTTP2_SETTINGS, 0, 0, "abc", 3, NGHTTP2_FRAME_SIZE_ERROR);
+    breaks_protocol(NGHTTP2_PRIORITY, 0, 0, "\0\0\0\5\1", 5, NGHTTP2_PROTOCOL_ERROR);
     breaks_protocol(NGHTTP2_PING, 0, 0, "1234", 4, NGHTTP2_FRAME_SIZE_ERROR);
     breaks_protocol(NGHTTP2_DATA, 0, 0, "x", 1, NGHTTP2_PROTOCOL_ERROR);
     breaks_protocol(NGHTTP2_HEADERS, 5, 2, "x", 1, NGHTTP2_PROTOCOL_ERROR);

@@ -273,6 +273,18 @@ static void test_a_client_that_ends_its_direction_gets_the_answers_of_whole_requ
     assert_true(r->closed_by_gateway);
 }
 
+static void test_a_client_that_ends_its_direction_inside_a_section_is_closed(void **state)
+{
+    (void)state;
+    uint8_t block[256];
+    h2_raw_frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, block, h2_raw_block(block, h2_raw_get));
+    h2_settle();
+    assert_int_equal(shutdown(r->socket, SHUT_WR), 0);
+    h2_settle();
+    assert_true(r->closed_by_gateway);
+    assert_true(tg_list_empty(&r->worker.clients));
+}
+
 static void test_a_connection_that_breaks_cancels_all_upstream_work(void **state)
 {
     (void)state;
@@ -307,6 +319,7 @@ int main(void)
         H2_TEST(test_a_client_that_reads_nothing_is_closed),
         H2_TEST(test_the_limits_of_each_exchange_are_kept_on_one_timer),
         H2_TEST(test_a_client_that_ends_its_direction_gets_the_answers_of_whole_requests),
+        H2_RAW_TEST(test_a_client_that_ends_its_direction_inside_a_section_is_closed),
         H2_TEST(test_a_connection_that_breaks_cancels_all_upstream_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
