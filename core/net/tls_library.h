@@ -1,5 +1,5 @@
 /* The OpenSSL library context that all TLS settings are made from: the default one, or one of its own with the FIPS
- * provider. Opened once at start by control/, before any other thread runs; immutable from then on. */
+ * provider. Opened once, by the first load, before there is a worker; immutable from then on. */
 #ifndef TG_NET_TLS_LIBRARY_H
 #define TG_NET_TLS_LIBRARY_H
 
