@@ -414,6 +414,53 @@ static void test_a_slow_upstream_pauses_the_client(void **state)
     up_until(&up->server.resets, 1);
 }
 
+enum { PIECE = 1000, PADDING = 255 };
+
+/* DATA whose padding is counted by the windows, as its length is [W05]. */
+static void write_padded(int32_t id, uint8_t padding, bool end)
+{
+    uint8_t frame[9 + 1 + PIECE + PADDING] = { 0 };
+    size_t length = 1 + PIECE + PADDING;
+    frame[1] = (uint8_t)(length >> 8);
+    frame[2] = (uint8_t)length;
+    frame[4] = NGHTTP2_FLAG_PADDED | (end ? NGHTTP2_FLAG_END_STREAM : 0);
+    frame[8] = (uint8_t)id;
+    frame[9] = padding;
+    up_write(up_connection(0), frame, sizeof frame);
+    run_turns(up->loop, 2);
+}
+
+/* [W05] */
+static void test_padding_leaves_the_body_and_the_windows(void **state)
+{
+    (void)state;
+    hold(1);
+    up_respond(up_connection(0), stream_at(0), "200", NULL, false);
+    up_flush(up_connection(0));
+    up_until(&up->heads, 1);
+    for (int i = 1; i <= 1000; i++)
+        write_padded(stream_at(0), PADDING, i == 1000);
+    up_until(&up->over, 1);
+    assert_int_equal(up->calls[0].got, 1000 * PIECE);
+    assert_true(up->calls[0].end);
+    assert_neighbour_lives();
+}
+
+/* [W05] */
+static void test_padding_longer_than_its_frame_ends_the_connection(void **state)
+{
+    (void)state;
+    uint8_t frame[9 + 2] = { 0, 0, 2, 0, NGHTTP2_FLAG_PADDED, 0, 0, 0, 1, 200, 0 };
+    hold(1);
+    up_respond(up_connection(0), stream_at(0), "200", NULL, false);
+    up_flush(up_connection(0));
+    up_until(&up->heads, 1);
+    up_write(up_connection(0), frame, sizeof frame);
+    up_until(&up->over, 1);
+    assert_true(up->calls[0].reset);
+    up_until(&up->server.closed, 1);
+}
+
 /* --- giving up --- */
 
 static void test_a_client_that_leaves_cancels_its_stream(void **state)
@@ -503,6 +550,8 @@ int main(void)
         TEST(test_a_stalled_reader_stops_no_neighbour),
         TEST(test_the_window_of_a_fast_stream_far_away_grows),
         TEST(test_a_slow_upstream_pauses_the_client),
+        TEST(test_padding_leaves_the_body_and_the_windows),
+        TEST(test_padding_longer_than_its_frame_ends_the_connection),
         TEST(test_a_client_that_leaves_cancels_its_stream),
         TEST(test_bodies_of_cancelled_streams_leave_the_connection_usable),
         TEST(test_an_upload_is_dropped_when_the_response_is_over),
