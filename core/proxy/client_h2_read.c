@@ -111,7 +111,7 @@ static void after_reading(struct tg_client_h2 *client)
         return;
     tg_client_h2_watch_section(client);
     bool turn_is_over = client->heads_left == 0 || client->frames_left == 0;
-    if (turn_is_over && tg_buffer_queue_length(&client->input) > 0)
+    if (turn_is_over && client->paused)
         put_off(client);
 }
 

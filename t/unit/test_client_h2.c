@@ -142,6 +142,33 @@ static void test_many_streams_are_answered_in_any_order(void **state)
     assert_int_equal(r->goaways, 0);
 }
 
+/* However many come in one go, and however they fall into the shares of turns, what comes behind them is read. */
+static void test_any_number_of_requests_in_one_go_is_answered(void **state)
+{
+    (void)state;
+    static uint8_t bytes[64 * 1024];
+    uint32_t id = 1;
+    for (int together = 1; together <= 100; together++) {
+        size_t at = 0;
+        int before = r->up_count;
+        for (int i = 0; i < together; i++, id += 2) {
+            size_t length = h2_raw_block(bytes + at + 9, h2_raw_get);
+            const uint8_t head[] = { 0, 0, (uint8_t)length, NGHTTP2_HEADERS, 5, 0, 0, (uint8_t)(id >> 8), (uint8_t)id };
+            memcpy(bytes + at, head, sizeof head);
+            at += sizeof head + length;
+        }
+        h2_raw_bytes(bytes, at);
+        h2_settle();
+        assert_int_equal(r->up_count, before + together);
+        for (int i = 0; i < together; i++) {
+            h2_up_head(h2_up(before + i), 204, TG_FRAMING_NONE, 0, NULL);
+            h2_up_end(h2_up(before + i));
+        }
+        h2_settle();
+        assert_int_equal(r->worker.exchanges, 0);
+    }
+}
+
 static void test_a_megabyte_goes_each_way(void **state)
 {
     (void)state;
@@ -634,6 +661,7 @@ int main(void)
         H2_TEST(test_a_head_that_is_the_whole_answer_ends_the_stream),
         H2_TEST(test_informational_heads_come_before_the_final_one),
         H2_TEST(test_many_streams_are_answered_in_any_order),
+        H2_RAW_TEST(test_any_number_of_requests_in_one_go_is_answered),
         H2_TEST(test_a_megabyte_goes_each_way),
         H2_TEST(test_late_trailers_need_no_window),
         H2_TEST(test_a_late_end_needs_no_window),
