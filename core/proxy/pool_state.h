@@ -27,6 +27,7 @@ struct tg_pool_peer {
     struct tg_list h2;  /* connections, open and draining */
     struct tg_upstream_h2_facts facts;
     struct tg_list waiting; /* oldest first */
+    uint32_t line;          /* how many of them have no dial of their own */
     struct tg_list dials;
     double dial_failed_at; /* the last time; 0: never */
 };

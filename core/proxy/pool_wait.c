@@ -18,6 +18,8 @@ static void stop_waiting(struct tg_pool_waiter *waiter)
     waiter->exchange->connecting = NULL;
     if (waiter->dial)
         waiter->dial->context = NULL;
+    else
+        waiter->entry->line--;
     waiter->dial = NULL;
 }
 
@@ -27,12 +29,13 @@ static void fail_waiter(struct tg_pool_waiter *waiter, enum tg_reason reason, co
     tg_exchange_from_connector_failed(waiter->exchange, reason, detail);
 }
 
-static uint32_t count(const struct tg_list *list)
+/* Dials that are for nobody alone. */
+static uint32_t count_shared(const struct tg_list *dials)
 {
-    uint32_t items = 0;
-    for (const struct tg_list *link = list->next; link != list; link = link->next)
-        items++;
-    return items;
+    uint32_t count = 0;
+    for (struct tg_list *link = dials->next; link != dials; link = link->next)
+        count += TG_CONTAINER_OF(link, struct tg_dial, link)->context == NULL;
+    return count;
 }
 
 /* --- dials --- */
@@ -52,17 +55,19 @@ static bool dial_alone(struct tg_pool_waiter *waiter)
     if (!waiter->dial)
         return false;
     waiter->dial->context = waiter;
+    waiter->entry->line--;
     tg_deadline_clear(&waiter->limit); /* the dial has its own */
     return true;
 }
 
 static struct tg_pool_waiter *first_in_line(const struct tg_pool_peer *entry)
 {
-    for (struct tg_list *link = entry->waiting.next; link != &entry->waiting; link = link->next) {
-        if (!waiter_at(link)->dial)
-            return waiter_at(link);
-    }
-    return NULL;
+    struct tg_list *link = entry->waiting.next;
+    if (entry->line == 0)
+        return NULL;
+    while (waiter_at(link)->dial)
+        link = link->next;
+    return waiter_at(link);
 }
 
 /* As many as those in line are expected to fill, within what the group allows for a peer; but one that can do with none
@@ -70,9 +75,9 @@ static struct tg_pool_waiter *first_in_line(const struct tg_pool_peer *entry)
 static void dial_for_line(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_peer *peer)
 {
     const struct tg_pool_waiter *first = first_in_line(entry);
-    uint32_t dials = count(&entry->dials), connections = tg_pool_h2_load(entry).connections;
+    uint32_t dials = count_shared(&entry->dials), connections = tg_pool_h2_load(entry).connections;
     uint32_t streams = tg_pool_expected_streams(entry);
-    uint32_t wanted = (count(&entry->waiting) + streams - 1) / streams;
+    uint32_t wanted = (entry->line + streams - 1) / streams;
     if (first && first->not_before > 0 && dials == 0 && start_dial(pool, entry, peer, false))
         dials++;
     for (; dials < wanted && dials + connections < entry->terms.h2_connections; dials++)
@@ -119,7 +124,8 @@ static void give_h2(struct tg_pool_waiter *waiter, struct tg_upstream_h2 *connec
     tg_exchange_from_connector_ready(waiter->exchange, side);
 }
 
-static void serve(struct tg_pool_waiter *waiter)
+/* false: it waits on. */
+static bool serve(struct tg_pool_waiter *waiter)
 {
     struct tg_pool_peer *entry = waiter->entry;
     bool websocket = waiter->need == TG_POOL_WEBSOCKET;
@@ -128,14 +134,22 @@ static void serve(struct tg_pool_waiter *waiter)
         give_h2(waiter, connection);
     else if (websocket && tg_pool_h2_refuses_websocket(entry))
         fail_waiter(waiter, TG_REASON_INVALID, no_websocket);
+    else
+        return false;
+    return true;
 }
 
+/* The line may be long: once there is nothing for one that takes anything, there is nothing for the others like it. */
 static void serve_line(struct tg_pool_peer *entry)
 {
+    bool full = false;
     for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
+        struct tg_pool_waiter *waiter = waiter_at(link);
         next = link->next;
-        if (waiter_at(link)->need != TG_POOL_H1)
-            serve(waiter_at(link));
+        if (waiter->need == TG_POOL_H1 || (full && waiter->need == TG_POOL_ANY))
+            continue;
+        bool modest = waiter->need == TG_POOL_ANY && waiter->not_before == 0;
+        full |= !serve(waiter) && modest;
     }
 }
 
@@ -148,6 +162,8 @@ static bool has_hope(const struct tg_pool_waiter *waiter)
 
 static void fail_hopeless(struct tg_pool_peer *entry, enum tg_reason reason, const char *detail)
 {
+    if (entry->line == 0)
+        return;
     for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
         next = link->next;
         if (!has_hope(waiter_at(link)))
@@ -158,6 +174,8 @@ static void fail_hopeless(struct tg_pool_peer *entry, enum tg_reason reason, con
 /* The peer doesn't speak HTTP/2 any more: each goes its own way. */
 static void break_line_up(struct tg_pool_peer *entry)
 {
+    if (entry->line == 0)
+        return;
     for (struct tg_list *link = entry->waiting.next, *next; link != &entry->waiting; link = next) {
         struct tg_pool_waiter *waiter = waiter_at(link);
         next = link->next;
@@ -193,6 +211,7 @@ static void opened_h2(struct tg_pool *pool, struct tg_pool_peer *entry, struct t
     if (waiter) { /* its dial ends with this, and it takes a place in line */
         waiter->dial = NULL;
         dial->context = NULL;
+        entry->line++;
     }
     if (!connection) {
         if (waiter)
@@ -266,6 +285,7 @@ static struct tg_pool_waiter *new_waiter(struct tg_pool *pool, struct tg_pool_pe
     waiter->peer = peer;
     tg_deadline_init(&waiter->limit, pool->worker->loop, waited_too_long);
     tg_list_append(&entry->waiting, &waiter->link);
+    entry->line++;
     exchange->connecting = waiter;
     return waiter;
 }
