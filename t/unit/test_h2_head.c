@@ -179,6 +179,16 @@ static void test_fields_of_a_connection_are_refused(void **state)
     assert_string_equal(print(&request.fields), "");
 }
 
+/* [Q03] */
+static void test_a_path_begins_with_a_slash(void **state)
+{
+    (void)state;
+    REFUSES(400, ":method", "POST", ":scheme", "http", ":path", "greet.Greeter/Say", ":authority", "a");
+    REFUSES(400, ":method", "POST", ":scheme", "http", ":path", "*", ":authority", "a");
+    REFUSES(400, ":method", "POST", ":scheme", "http", ":path", "?greet", ":authority", "a");
+    TAKES(":method", "POST", ":scheme", "http", ":path", "/greet.Greeter/Say", ":authority", "a");
+}
+
 /* [V07] */
 static void test_only_http_has_a_scheme_here(void **state)
 {
@@ -488,6 +498,7 @@ int main(void)
         TEST(test_bytes_that_no_field_has_are_refused),
         TEST(test_a_field_that_the_codec_drops_makes_the_section_malformed),
         TEST(test_fields_of_a_connection_are_refused),
+        TEST(test_a_path_begins_with_a_slash),
         TEST(test_only_http_has_a_scheme_here),
         TEST(test_targets_mean_what_they_mean_in_http_1),
         TEST(test_authority_and_host_say_the_same),

@@ -279,7 +279,7 @@ static void change_peer(const struct tg_tls_client_options *options)
     up->group->peers[0].peer = up->peer = peer;
 }
 
-/* [X01] [X02] [X03] */
+/* [X01] [X02] [X03] [X05] */
 static void test_settings_that_differ_share_no_connection_and_no_session(void **state)
 {
     (void)state;

@@ -205,6 +205,7 @@ static void send_travellers(void)
     }
 }
 
+/* [X11] */
 static void connections_travel_between_workers_while_sessions_are_shared(void **state)
 {
     (void)state;
