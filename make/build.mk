@@ -7,8 +7,8 @@ unit_parts := $(filter-out $(unit_tests),$(sort $(wildcard t/unit/*.c)))
 support_sources := $(sort $(wildcard t/support/*.c))
 
 # Asked once, and only when something is compiled: on a fresh machine pkg-config comes with `make deps`.
-package_cflags = $(eval package_cflags := $$(shell pkg-config --cflags luajit jansson zlib openssl libnghttp2))$(package_cflags)
-package_libs = $(eval package_libs := $$(shell pkg-config --libs luajit jansson zlib openssl libnghttp2))$(package_libs)
+package_cflags = $(eval package_cflags := $$(shell pkg-config --cflags luajit jansson zlib openssl libnghttp2 libpcre2-8))$(package_cflags)
+package_libs = $(eval package_libs := $$(shell pkg-config --libs luajit jansson zlib openssl libnghttp2 libpcre2-8))$(package_libs)
 
 warnings := -Wall -Wextra -Wshadow -Wconversion -Werror
 common_cflags = -std=gnu11 -D_GNU_SOURCE -Icore -g -fno-omit-frame-pointer -fno-strict-aliasing -pthread $(warnings) \

@@ -209,6 +209,65 @@ uint32_t tg_abi_crc32(const char *text, uint32_t length);
 const char *tg_abi_uuid(struct tg_abi_control *control);
 int32_t tg_abi_log_wanted(int32_t level);
 void tg_abi_log(struct tg_abi_control *control, int32_t level, const char *text, uint32_t length);
+
+/* The library, from here on. Something of C's that a script can reach and its VM owns (script/owned.h): released once,
+ * or with the VM. NULL does no harm. */
+struct tg_abi_owned;
+void tg_abi_release(struct tg_abi_owned *owned);
+/* Whether the VM is still being made ready: the top level or init runs. */
+int32_t tg_abi_at_load(struct tg_abi_control *control);
+
+/* Base64 and hex. `to` has room for what comes of it: encoded, 4 characters for 3 bytes begun; decoded, 3 bytes for 4
+ * characters begun. -1: it is none. */
+enum tg_abi_base64_form {
+    TG_ABI_BASE64,
+    TG_ABI_BASE64_URL,      /* with its padding or without */
+    TG_ABI_BASE64_URL_BARE, /* without padding, as in RFC 7515 2 */
+};
+void tg_abi_base64_encode(const char *text, uint32_t length, char *to, int32_t url);
+int32_t tg_abi_base64_decode(const char *text, uint32_t length, char *to, int32_t form);
+/* Piece by piece: what doesn't make a whole group yet. A decoder takes padding at the end of any group. */
+struct tg_abi_base64 {
+    uint32_t count;
+    uint8_t held[4];
+    int32_t failed;
+};
+/* to: for the piece and one group. */
+int32_t tg_abi_base64_decoder_add(struct tg_abi_base64 *decoder, const char *text, uint32_t length, char *to);
+uint32_t tg_abi_base64_encoder_add(struct tg_abi_base64 *encoder, const char *text, uint32_t length, char *to);
+uint32_t tg_abi_base64_encoder_end(struct tg_abi_base64 *encoder, char *to);
+void tg_abi_hex(const char *text, uint32_t length, char *to);
+int32_t tg_abi_unhex(const char *text, uint32_t length, char *to);
+
+/* Digests. NULL or 0: OpenSSL hasn't this one here, or there is no memory. */
+enum tg_abi_digest_name {
+    TG_ABI_CRC32,
+    TG_ABI_MURMUR3,
+    TG_ABI_XXHASH64,
+    TG_ABI_MD5,
+    TG_ABI_SHA1,
+    TG_ABI_SHA256,
+    TG_ABI_SHA384,
+    TG_ABI_SHA512,
+    TG_ABI_DIGESTS,
+};
+/* Bytes; their number is in control->length. An HMAC is of one of OpenSSL's. */
+const char *tg_abi_digest(struct tg_abi_control *control, int32_t algorithm, const char *text, uint32_t length);
+const char *tg_abi_hmac(struct tg_abi_control *control, int32_t algorithm, const char *key, uint32_t key_length,
+                        const char *text, uint32_t length);
+uint32_t tg_abi_murmur3(const char *text, uint32_t length, uint32_t seed);
+/* In pieces. Lua's memory, zeroed; dropped by the collector. */
+struct tg_abi_digest {
+    int32_t algorithm;
+    int32_t length;               /* of bytes; 0: it isn't over */
+    struct tg_abi_owned *context; /* OpenSSL's; NULL once it is over, and for the others */
+    uint64_t state[12];           /* the others' */
+    uint8_t bytes[64];
+};
+int32_t tg_abi_digest_begin(struct tg_abi_control *control, struct tg_abi_digest *digest, int32_t algorithm);
+int32_t tg_abi_digest_add(struct tg_abi_digest *digest, const char *text, uint32_t length);
+int32_t tg_abi_digest_end(struct tg_abi_digest *digest);
+void tg_abi_digest_drop(struct tg_abi_digest *digest);
 /* cdef end */
 
 #endif

@@ -63,6 +63,11 @@ const char *tg_abi_uuid(struct tg_abi_control *control)
     return vm->uuid;
 }
 
+int32_t tg_abi_at_load(struct tg_abi_control *control)
+{
+    return ((const struct tg_vm *)control)->state != TG_VM_READY;
+}
+
 int32_t tg_abi_log_wanted(int32_t level)
 {
     return tg_log_wants((enum tg_log_level)level);

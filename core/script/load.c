@@ -37,8 +37,10 @@ static struct tg_snapshot *make_snapshot(struct tg_vm *vm, const struct tg_scrip
     lua_pushcfunction(vm->L, tg_plan_read);
     lua_insert(vm->L, 1);
     lua_pushlightuserdata(vm->L, &plan);
-    if (tg_vm_call(vm, 2, 0, error))
+    if (tg_vm_call(vm, 2, 0, error)) {
+        vm->source->tls = options->tls ? options->tls->library : NULL;
         return plan.snapshot;
+    }
     tg_snapshot_unref(plan.snapshot);
     return NULL;
 }
@@ -54,6 +56,7 @@ bool tg_script_load(const struct tg_script_load_options *options, struct tg_gene
         goto fail;
     }
     vm->cancel = options->cancel;
+    (*source)->tls = options->tls ? options->tls->library : NULL;
     if (tg_vm_open(vm, error))
         *snapshot = make_snapshot(vm, options, error);
     tg_source_forget_secrets(*source);

@@ -45,6 +45,7 @@ struct tg_generation_source {
     struct tg_slice main;     /* the file's name within it */
     struct tg_slice lua_path; /* may be empty */
     double load_time;
+    struct tg_tls_library *tls; /* what the library's digests and keys are made with; NULL: OpenSSL's default */
     bool sealed;
     struct tg_map *chunks;  /* by chunk name */
     struct tg_map *modules; /* by module name: chunk names; empty text: there is none */

@@ -28,6 +28,7 @@ struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapsh
     vm->collect_above = snapshot ? (size_t)snapshot->settings.script_memory / 2 : SIZE_MAX;
     tg_vm_memory_init(&vm->memory);
     tg_list_init(&vm->held_back);
+    tg_list_init(&vm->owned);
     tg_list_init(&vm->attach.tasks);
     tg_text_init(&vm->attach.error);
     tg_text_init(&vm->scratch);

@@ -85,6 +85,10 @@ struct tg_vm {
     struct tg_list held_back; /* records whose phase begins when init is done */
     struct tg_attach attach;
     struct tg_text scratch;
+    struct tg_list owned; /* struct tg_abi_owned: see script/owned.h */
+    uint32_t owned_count;
+    struct tg_abi_hashing *hashing;   /* of abi_hash.c, owned; NULL until used */
+    struct tg_abi_matching *matching; /* of abi_regex.c, the same */
     char uuid[40];
     size_t collect_above; /* memory.used beyond which the collector is helped */
     double hook_deadline; /* monotonic: a top level or init must be done by then; 0: no limit */

@@ -76,6 +76,8 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_number(L, "generation", (double)vm->source->generation);
     set_number(L, "worker_id", vm->worker_id);
     set_number(L, "worker_count", vm->source->worker_count);
+    lua_pushboolean(L, !vm->source->sealed);
+    lua_setfield(L, -2, "first");
     set_number(L, "memory", (double)memory_of_top_level(vm));
     set_pointer(L, "control", &vm->control);
     set_pointer(L, "sentinel", tg_run_sentinel());

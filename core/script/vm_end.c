@@ -2,6 +2,7 @@
 #include <luajit.h>
 #include <stdlib.h>
 
+#include "script/owned.h"
 #include "script/run.h"
 
 /* Ends all coroutines without running them: their threads go with the state. */
@@ -28,6 +29,7 @@ void tg_vm_close(struct tg_vm *vm)
     if (vm->L) /* machine code lies outside the VM's memory */
         luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
     vm->L = NULL;
+    tg_owned_destroy_all(vm);
     tg_vm_memory_deinit(&vm->memory);
 }
 

@@ -22,7 +22,6 @@ local tg = {
   json = require "tidegate.json",
   uri = require "tidegate.uri",
   http = require "tidegate.http",
-  hash = require "tidegate.hash",
   log = require "tidegate.log",
   split = require "tidegate.split",
 }
@@ -36,10 +35,14 @@ end
 -- From the objects of the run time, which the core brings.
 local TASKS = { spawn = true, wait_all = true, wait_any = true }
 
+-- Modules that are loaded when they are first named.
+local LAZY = {}
+for _, name in ipairs(require "tidegate.runtime.lazy") do LAZY[name] = true end
+
 -- Names that the API has and this version has not.
 local LATER = {
   shared = true, timer = true, tcp = true, udp = true, dns = true, redis = true, cache = true, limit = true,
-  base64 = true, bytes = true, crypto = true, jwt = true, re = true, cookie = true, ip = true, time = true,
+  crypto = true, jwt = true, re = true, cookie = true, ip = true, time = true,
   metrics = true, semaphore = true,
 }
 
@@ -49,10 +52,15 @@ local function missing(_, name)
     rawset(tg, name, value)
     return value
   end
+  if LAZY[name] then
+    local value = require("tidegate." .. name)
+    rawset(tg, name, value)
+    return value
+  end
   local at = place.here()
   if LATER[name] then place.not_available(at, "tg." .. name) end
   local known = {}
-  for _, names in ipairs { tg, TASKS, LATER } do
+  for _, names in ipairs { tg, TASKS, LAZY, LATER } do
     for other in pairs(names) do known[other] = true end
   end
   error(("%s: tg.%s: there is no such name%s"):format(at, tostring(name), suggest.text(tostring(name), known)), 0)

@@ -10,6 +10,7 @@
 --   cjson                 loader of that module
 --   folder, version, generation, worker_id, worker_count
 --   memory                bytes that the top level may take
+--   first                 whether this is the loader's VM, which compiles what the others are made from
 --
 -- It makes `require`, the table `tidegate.host` and the sandbox of scripts, and returns what C calls.
 
@@ -39,9 +40,14 @@ local sandbox
 
 preload["tidegate.host"] = function() return host end
 
+-- Of these some are named for the first time by a phase: the source has them from the load on.
+local function is_library(name)
+  return name:find "^tidegate%." ~= nil
+end
+
 local function load_module(name)
   if loading[name] then return nil, ("module '%s' requires itself"):format(name) end
-  if host.phase == "run" then
+  if host.phase == "run" and not is_library(name) then
     return nil, ("module '%s' was not loaded at load: require it at the top level of a file"):format(name)
   end
   local chunk, library = core.module(name)
@@ -115,6 +121,15 @@ local function explained(failure)
   return ("not enough memory: the top level may take %d MB"):format(core.memory / 1024 ^ 2)
 end
 
+-- The loader's VM compiles what the others may want later on.
+local function keep_library()
+  for _, name in ipairs(require "tidegate.runtime.lazy") do
+    local chunk, message = core.module("tidegate." .. name)
+    if not chunk then error(message, 0) end
+  end
+end
+require "tidegate.runtime.library"
+
 ---Runs the main file. Gives the plan and its text.
 function boot.top_level()
   config = require "tidegate.config"
@@ -122,6 +137,7 @@ function boot.top_level()
   if not chunk then error(message, 0) end
   local good, failure = xpcall(sandbox.enclose(chunk), placed)
   sandbox.close_files()
+  if core.first then keep_library() end
   if not good then error(explained(failure), 0) end
   local plan = config.finish()
   return plan, config.serialise(plan)
