@@ -38,13 +38,15 @@ static size_t gather(struct tg_buffer_queue *out, char *room, size_t limit)
     return length;
 }
 
+/* In one record, or in several where the client asked for smaller ones (RFC 6066 4), each of which ends a call. */
 static bool write_record(struct tg_tls *tls, const char *at, size_t length)
 {
-    size_t written;
+    size_t written = 0, part;
     tg_tls_enter(tls);
-    bool done = SSL_write_ex(tls->ssl, at, length, &written) && written == length;
+    while (written < length && SSL_write_ex(tls->ssl, at + written, length - written, &part))
+        written += part;
     tg_tls_leave(tls);
-    if (done) {
+    if (written == length) {
         tls->small_left -= length < tls->small_left ? (uint32_t)length : tls->small_left;
         return true;
     }

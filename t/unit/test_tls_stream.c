@@ -295,6 +295,31 @@ static void records_are_small_after_a_silence_and_then_full(void **state)
     free(bytes);
 }
 
+/* RFC 6066 4: a small client takes no larger records than it has room for. */
+static void records_are_as_small_as_the_client_asks_for(void **state)
+{
+    (void)state;
+    static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+    char *bytes = pattern(MEGABYTE);
+    for (int i = 0; i < 2; i++) {
+        struct tls_ear ear = { 0 };
+        struct tls_raw raw = { 0 };
+        tls_raw_connect(&raw, tls_ear_serve(&ear, false), versions[i]);
+        assert_int_equal(SSL_set_tlsext_max_fragment_length(raw.ssl, TLSEXT_max_fragment_length_512), 1);
+        tls_raw_shake_hands(&raw, &ear);
+        raw.largest = 0;
+        tls_ear_send(&ear, bytes, MEGABYTE / 4);
+        tls_raw_turns(&raw, 30);
+        assert_int_equal(ear.failures, 0);
+        assert_int_equal(raw.text.length, MEGABYTE / 4);
+        assert_memory_equal(raw.text.at, bytes, MEGABYTE / 4);
+        assert_true(raw.largest < 512 + 64);
+        tls_raw_close(&raw);
+        tls_ear_close(&ear);
+    }
+    free(bytes);
+}
+
 static void many_small_records_are_given_together(void **state)
 {
     (void)state;
@@ -471,6 +496,7 @@ int main(void)
         TEST(a_pause_does_not_stop_the_handshake),
         TEST(what_a_turn_gives_leaves_in_one_record),
         TEST(records_are_small_after_a_silence_and_then_full),
+        TEST(records_are_as_small_as_the_client_asks_for),
         TEST(many_small_records_are_given_together),
         TEST(a_slow_peer_makes_bytes_wait_and_few_of_them_encrypted),
         TEST(an_idle_connection_holds_no_buffer),
