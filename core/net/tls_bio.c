@@ -9,6 +9,7 @@ enum {
     RECORDS_WITHOUT_DATA = 128, /* beyond the handshake: tickets, changes of keys, empty ones, warnings [T10] */
     HANDSHAKE_RECORDS = 4096,   /* a hello may come byte by byte [T05] */
     HANDSHAKE_BYTES = 256 * 1024,
+    ANSWERS = 256 * 1024, /* bytes that wait to be sent, beyond which no record is read that could ask for more */
 };
 
 static BIO_METHOD *method;
@@ -36,6 +37,15 @@ static void follow(struct tg_tls *tls, const uint8_t *at, size_t length)
     }
 }
 
+/* A peer that asks for changes of keys among its data, and takes no answers [T10]. */
+static bool has_too_much_to_say(struct tg_tls *tls)
+{
+    if (tls->handshake || tg_spare_queue_length(tls->wire) <= ANSWERS)
+        return false;
+    tls->problem = "the peer takes none of the answers that its records ask for";
+    return true;
+}
+
 static bool is_too_much(struct tg_tls *tls)
 {
     const struct tg_tls_handshake *handshake = tls->handshake;
@@ -50,7 +60,7 @@ static int take(BIO *bio, char *to, int room)
 {
     struct tg_tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (!tls || is_too_much(tls))
+    if (!tls || is_too_much(tls) || has_too_much_to_say(tls))
         return -1;
     struct tg_buffer *unread = &tls->unread;
     if (unread->length == 0) {

@@ -453,6 +453,27 @@ static void changes_of_keys_among_data_are_no_harm(void **state)
     end_both(&raw, &ear);
 }
 
+/* [T10] The data makes up for the changes of keys, but their answers pile up. */
+static void answers_that_a_peer_does_not_take_are_bounded(void **state)
+{
+    (void)state;
+    enum { TIMES = 40000, PIECE = 1024, LIMIT = 300 * 1024 };
+    struct tls_ear ear = { 0 };
+    struct tls_raw raw = { 0 };
+    char bytes[PIECE] = { 0 };
+    raw_client(&raw, &ear, TLS1_3_VERSION);
+    raw.deaf = true;
+    for (int i = 0; i < TIMES && !ear.failures; i++) {
+        assert_true(update_keys(&raw));
+        tls_raw_write(&raw, bytes, PIECE);
+        tls_raw_turns(&raw, 1);
+        assert_true(tg_stream_unsent(ear.stream) < LIMIT);
+    }
+    assert_int_equal(ear.failures, 1);
+    assert_string_equal(ear.problem, "the peer takes none of the answers that its records ask for");
+    end_both(&raw, &ear);
+}
+
 /* [T10] */
 static void a_client_can_not_renegotiate(void **state)
 {
@@ -494,6 +515,7 @@ int main(void)
         TEST(changes_of_keys_are_bounded),
         TEST(changes_of_keys_in_one_slice_are_bounded),
         TEST(changes_of_keys_among_data_are_no_harm),
+        TEST(answers_that_a_peer_does_not_take_are_bounded),
         TEST(a_client_can_not_renegotiate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
