@@ -50,6 +50,14 @@ static bool is_as_demanded(const struct tg_tls *tls)
            (SSL_get_verify_result(tls->ssl) == X509_V_OK && SSL_get0_peer_certificate(tls->ssl));
 }
 
+/* Of TLS 1.2 OpenSSL tells a session only when it is new: one that was resumed, with the ticket that it has now, serves
+ * again. */
+static void keep_resumed_session(struct tg_tls *tls)
+{
+    if (tls->client && SSL_session_reused(tls->ssl) && SSL_version(tls->ssl) < TLS1_3_VERSION)
+        (void)tg_tls_sessions_add_of(tls->ssl, SSL_get_session(tls->ssl));
+}
+
 static void finish(struct tg_stream *stream)
 {
     struct tg_tls *tls = stream->tls;
@@ -63,6 +71,7 @@ static void finish(struct tg_stream *stream)
         return;
     }
     count_success(tls);
+    keep_resumed_session(tls);
     SSL_set_msg_callback(tls->ssl, NULL);
     tg_tls_end_handshake(tls);
     tls->idle_records = 0;

@@ -66,10 +66,13 @@ static SSL_SESSION *take_newest(struct tg_tls_sessions *sessions)
     return session;
 }
 
-static bool still_holds(const SSL_SESSION *session)
+/* A certificate that has expired since it was checked doesn't live on in a session. */
+static bool still_holds(SSL_SESSION *session)
 {
+    const X509 *peer = SSL_SESSION_get0_peer(session);
     return SSL_SESSION_is_resumable(session) &&
-           (long)time(NULL) < SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session);
+           (long)time(NULL) < SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) &&
+           (!peer || X509_cmp_current_time(X509_get0_notAfter(peer)) > 0);
 }
 
 SSL_SESSION *tg_tls_sessions_take(struct tg_tls_sessions *sessions)

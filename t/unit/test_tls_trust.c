@@ -217,6 +217,36 @@ static void a_session_is_resumed(void **state)
     assert_int_equal(tg_counters_total(TG_COUNTER_UPSTREAM_TLS_RESUMED), peers + 3);
 }
 
+static bool resumes_at_tls_1_2(void)
+{
+    struct tg_address nobody = { .length = 2, .any.sa_family = AF_UNIX };
+    struct tls_ear server = { 0 }, client = { 0 };
+    struct tg_socket other = { tls_ear_serve(&server, false), NULL };
+    client.stream = tg_stream_attach(rig.loop, other, &nobody, &tls_ear_ops, &client);
+    assert_true(tg_stream_start_tls_client(client.stream, rig.client, rig.sessions, TG_SLICE("a.example")));
+    SSL_set_max_proto_version(client.stream->tls->ssl, TLS1_2_VERSION);
+    run_until(rig.loop, &client.connects, 1);
+    run_until(rig.loop, &server.connects, 1);
+    bool resumed = tg_stream_tls_facts(client.stream)->resumed;
+    tls_ear_close(&client);
+    tls_ear_close(&server);
+    return resumed;
+}
+
+/* There a resumed session goes on with the ticket it had, or comes with another where the key of that is on its way
+ * out. */
+static void a_session_of_the_older_version_is_resumed_time_after_time(void **state)
+{
+    (void)state;
+    assert_false(resumes_at_tls_1_2());
+    for (int i = 0; i < 4; i++)
+        assert_true(resumes_at_tls_1_2());
+    for (int i = 0; i < 4; i++) {
+        assert_true(tg_ticket_keys_rotate(rig.tickets));
+        assert_true(resumes_at_tls_1_2());
+    }
+}
+
 static int held(void)
 {
     int count = 0;
@@ -250,6 +280,30 @@ static void no_session_comes_of_a_peer_that_is_not_trusted(void **state)
     tls_raw_until(&raw, &ear.failures, 1);
     assert_int_equal(held(), 0);
     end_both(&raw, &ear);
+}
+
+/* Whatever made it be taken in the first place. */
+static void a_session_ends_with_the_certificate_of_the_peer(void **state)
+{
+    (void)state;
+    char why[512];
+    struct tg_tls_client_options options = { .verify = false };
+    struct tg_tls_client *usual = rig.client;
+    rig.client = tg_tls_client_new(rig.library, &options, why);
+    for (int good = 0; good < 2; good++) {
+        struct tls_ear ear = { 0 };
+        struct tls_raw raw = { 0 };
+        struct tls_identity identity = tls_identity_make((struct tls_plan){
+            .names = "DNS:a.example", .issuer = &rig.authority, .begins = -100, .ends = good ? 100 : -10 });
+        start_as(&raw, &ear, &identity, "a.example", TLS1_3_VERSION);
+        tls_raw_shake_hands(&raw, &ear);
+        run_turns(rig.loop, 3);
+        assert_int_equal(held() > 0, good);
+        end_both(&raw, &ear);
+        tls_identity_deinit(&identity);
+    }
+    tg_tls_client_unref(rig.client);
+    rig.client = usual;
 }
 
 /* --- silence --- */
@@ -444,8 +498,10 @@ int main(void)
         TEST(plain_bytes_before_the_handshake_are_never_data),
         TEST(it_begins_when_the_connection_stands),
         TEST(a_session_is_resumed),
+        TEST(a_session_of_the_older_version_is_resumed_time_after_time),
         TEST(a_session_is_offered_once_and_few_are_kept),
         TEST(no_session_comes_of_a_peer_that_is_not_trusted),
+        TEST(a_session_ends_with_the_certificate_of_the_peer),
         TEST(a_ticket_on_an_idle_connection_is_no_data),
         TEST(data_on_an_idle_connection_is_no_silence_and_not_lost),
         TEST(an_end_an_error_or_half_a_record_is_no_silence),
