@@ -27,7 +27,7 @@ struct tg_tls_facts {
     struct tg_slice ja3;     /* 32 hex digits; empty on an upstream's */
     struct tg_slice ja4;     /* "t13d1516h2_8daaf6152771_02713d6af862" */
     bool resumed;
-    bool chosen_by_script; /* the certificate, or what is asked of the client, is a handler's decision */
+    bool shown_to_script; /* handlers saw the ClientHello, and decided, be it by leaving all as it was */
     /* The client's certificate. */
     bool has_certificate, verified;
     struct tg_slice subject_cn;  /* may be empty */
@@ -46,8 +46,9 @@ static inline struct tg_tls_facts *tg_tls_facts_ref(struct tg_tls_facts *facts)
 }
 void tg_tls_facts_unref(struct tg_tls_facts *facts); /* may be NULL */
 /* May a request for this host (lower case, without port) come over such a connection? Not where the host would have
- * been served under another policy for client certificates than the connection was (RFC 9110 7.4: 421) [T03]. NULL:
- * clear. */
+ * been served under another policy for client certificates than the connection was (RFC 9110 7.4: 421) [T03]. Where
+ * handlers saw the ClientHello, only for the name in it, since nobody knows what they would have made of another: an
+ * address, or no host, where it had none. NULL: clear. */
 bool tg_tls_facts_allow_host(const struct tg_tls_facts *facts, struct tg_slice host);
 
 /* --- the ClientHello ------------------------------------------------------------------------------------------------
@@ -117,7 +118,8 @@ const char *tg_stream_problem(const struct tg_stream *stream);
 /* --- tickets of upstream sessions -----------------------------------------------------------------------------------
  */
 
-/* A few sessions of one peer identity, each used once (RFC 8446 C.4). Any thread; locked. */
+/* A few sessions of one peer identity, each used once (RFC 8446 C.4), those of TLS 1.2 by one connection at a time. Any
+ * thread; locked. */
 struct tg_tls_sessions *tg_tls_sessions_new(void);
 void tg_tls_sessions_free(struct tg_tls_sessions *sessions); /* may be NULL */
 

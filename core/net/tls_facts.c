@@ -5,10 +5,11 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "net/tls_hello.h"
 #include "net/tls_internal.h"
 #include "net/tls_stream.h"
 
-enum { SANS = 64, SAN_BYTES = 16 * 1024, NAME_BYTES = 1024 };
+enum { SANS = 64, SAN_BYTES = 16 * 1024, NAME_BYTES = 1024, HOST_ROOM = 256 };
 
 struct writer {
     char *at; /* NULL: only counts */
@@ -160,10 +161,9 @@ static void set_flags(struct tg_tls_facts *facts, const struct tg_tls *tls, cons
     facts->verified = certificate && SSL_get_verify_result(tls->ssl) == X509_V_OK &&
                       (SSL_get_verify_mode(tls->ssl) & SSL_VERIFY_PEER);
     facts->server = tls->server ? tg_tls_server_ref(tls->server) : NULL;
-    if (tls->handshake) {
+    facts->shown_to_script = tls->ops && tls->ops->client_hello;
+    if (tls->handshake)
         facts->policy = tls->handshake->policy;
-        facts->chosen_by_script = tls->handshake->chosen_by_script;
-    }
 }
 
 static struct tg_tls_facts *make(const struct tg_tls *tls, X509 *certificate, const GENERAL_NAMES *names)
@@ -200,11 +200,22 @@ void tg_tls_facts_unref(struct tg_tls_facts *facts)
     free(facts);
 }
 
-/* A handler that chose for a name has decided for requests of that name, too. */
+/* The name that a client who wants this host sends; false: none could. */
+static bool name_sent_for(struct tg_slice host, char room[HOST_ROOM], struct tg_slice *name)
+{
+    *name = tg_slice_of(room, 0);
+    if (host.length == 0 || host.at[0] == '[')
+        return true;
+    return host.length < HOST_ROOM && tg_hello_name(host, room, &name->length);
+}
+
 bool tg_tls_facts_allow_host(const struct tg_tls_facts *facts, struct tg_slice host)
 {
+    char room[HOST_ROOM];
+    struct tg_slice name;
     if (!facts || !facts->server)
         return true;
-    return (facts->chosen_by_script && facts->sni.length > 0 && tg_slice_equal(facts->sni, host)) ||
-           tg_tls_server_policy_of(facts->server, host) == facts->policy;
+    if (facts->shown_to_script)
+        return name_sent_for(host, room, &name) && tg_slice_equal(facts->sni, name);
+    return tg_tls_server_policy_of(facts->server, host) == facts->policy;
 }

@@ -15,8 +15,7 @@
  * - msg_callback: makes `hello` of the first ClientHello that comes whole. The stream takes it off the SSL when the
  *   handshake is done.
  * - client_hello_cb: no `hello` is an error; else asks tg_tls_hello_decided, and where that is so applies `choice`
- *   (certificates, CAs, refusal) and sets `chosen_by_script` and `policy`. Runs again after a retry and after a
- *   HelloRetryRequest.
+ *   (certificates, CAs, refusal) and sets `policy`. Runs again after a retry and after a HelloRetryRequest.
  * - alpn_select_cb, tickets, OCSP, verification of clients' certificates.
  * Modes RELEASE_BUFFERS, ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER and the option NO_RENEGOTIATION are set. BIO,
  * app data and accept state are the stream's to set. */

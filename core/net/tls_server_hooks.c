@@ -65,7 +65,6 @@ static bool serve(SSL *ssl, const struct tg_tls_entry *entry, const struct tg_tl
         SSL_set_session_id_context(ssl, demand->binding, TG_TLS_BINDING) != 1)
         return false;
     SSL_set_verify(ssl, tg_tls_verify_mode(demand->client_auth), tg_tls_verify_callback(demand->client_auth));
-    handshake->chosen_by_script = ca || handshake->choice.certificate >= 0;
     handshake->policy = demand->policy;
     return true;
 }

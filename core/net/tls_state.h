@@ -25,7 +25,6 @@ struct tg_tls_handshake {
     struct tg_client_hello *hello;
     enum tg_tls_hello_state state;
     struct tg_hello_choice choice; /* holds once the state is DECIDED */
-    bool chosen_by_script;         /* `choice` names a certificate or CAs */
     uint32_t policy;               /* of the certificate that is served */
     const char *problem;           /* static text that says more than OpenSSL's error; NULL: none */
     uint32_t records, bytes;       /* that came, to bound them */

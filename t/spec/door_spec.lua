@@ -342,6 +342,18 @@ describe("client_hello", function()
     assert.equal("https 2 127.0.0.1 127.0.0.1 -", (get "nothing.special"))
   end)
 
+  it("decides for the name that it saw, and for no other host [T03]", function()
+    for _, version in ipairs { "--http1.1", "--http2" } do
+      local function of(sni, host) return (get(sni, { version, "-H", "Host: " .. host })) end
+      for _, host in ipairs { "own.ca", "named.ca", "refuse.me", "some.other", "127.0.0.1" } do
+        assert.is_truthy((of("nothing.special", host) or ""):find("^421"), host)
+      end
+      assert.is_truthy(of("nothing.special", "Nothing.Special.:443"):find("^https "))
+      assert.is_truthy(of("127.0.0.1", "own.ca"):find("^421"))
+      assert.is_truthy(of("127.0.0.1", "127.0.0.1"):find("^https "))
+    end
+  end)
+
   it("chooses the protocol", function()
     assert.equal("1.1", select(2, get "only.h1"))
     assert.equal("1.1", select(2, get "h1.first"))

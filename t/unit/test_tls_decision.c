@@ -33,7 +33,7 @@ static void the_owner_is_asked_once_and_may_go_on_at_once(void **state)
     tls_raw_shake_hands(&raw, &ear);
     assert_int_equal(ear.hellos, 1);
     assert_string_equal(ear.sni.at, "a.example");
-    assert_false(tg_stream_tls_facts(ear.stream)->chosen_by_script);
+    assert_true(tg_stream_tls_facts(ear.stream)->shown_to_script);
     end_both(&raw, &ear);
 }
 
@@ -51,7 +51,7 @@ static void a_decision_may_come_later_and_is_told_from_no_call(void **state)
     assert_int_equal(ear.connects, 0);
     tls_raw_shake_hands(&raw, &ear);
     assert_int_equal(ear.hellos, 1);
-    assert_true(tg_stream_tls_facts(ear.stream)->chosen_by_script);
+    assert_true(tg_stream_tls_facts(ear.stream)->shown_to_script);
     tg_stream_decide_hello(ear.stream, &choice); /* too late, and nothing */
     tls_raw_write(&raw, "on", 2);
     run_until(rig.loop, &ear.bytes, 2);
@@ -94,6 +94,33 @@ static void a_decision_is_kept_across_a_hello_retry_request(void **state)
         assert_int_equal(ear.hellos, 1);
         end_both(&raw, &ear);
     }
+}
+
+/* [T03] No other name than the one that the handlers saw, whatever the certificates ask for. */
+static void what_was_decided_for_a_name_holds_for_that_name(void **state)
+{
+    (void)state;
+    static const char *const others[] = { "b.example", "a.example.b", "127.0.0.1", "[::1]", "", "a_b!", "*.example" };
+    for (int named = 0; named < 2; named++) {
+        struct tls_ear ear = { 0 };
+        struct tls_raw raw = { 0 };
+        tls_raw_connect(&raw, tls_ear_serve(&ear, true), 0);
+        SSL_set_tlsext_host_name(raw.ssl, named ? "A.Example" : NULL);
+        tls_raw_shake_hands(&raw, &ear);
+        const struct tg_tls_facts *facts = tg_stream_tls_facts(ear.stream);
+        assert_int_equal(tg_tls_facts_allow_host(facts, TG_SLICE("a.example")), named);
+        assert_int_equal(tg_tls_facts_allow_host(facts, TG_SLICE("a.example.")), named);
+        for (int i = 0; i < 7; i++)
+            assert_int_equal(tg_tls_facts_allow_host(facts, tg_slice_from_string(others[i])), !named && i > 1 && i < 5);
+        end_both(&raw, &ear);
+    }
+    struct tls_ear ear = { 0 };
+    struct tls_raw raw = { 0 };
+    tls_raw_connect(&raw, tls_ear_serve(&ear, false), 0);
+    tls_raw_shake_hands(&raw, &ear);
+    for (int i = 0; i < 7; i++)
+        assert_true(tg_tls_facts_allow_host(tg_stream_tls_facts(ear.stream), tg_slice_from_string(others[i])));
+    end_both(&raw, &ear);
 }
 
 static void a_refusal_is_an_alert(void **state)
@@ -281,6 +308,7 @@ int main(void)
         TEST(a_decision_may_come_later_and_is_told_from_no_call),
         TEST(bytes_that_come_while_the_owner_thinks_are_kept),
         TEST(a_decision_is_kept_across_a_hello_retry_request),
+        TEST(what_was_decided_for_a_name_holds_for_that_name),
         TEST(a_refusal_is_an_alert),
         TEST(an_owner_may_close_the_stream_over_a_hello),
         TEST(a_client_that_leaves_while_the_owner_thinks_is_told),

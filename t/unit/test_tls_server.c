@@ -402,7 +402,6 @@ static void a_decision_holds_over_a_second_hello(void **state)
     assert_true(meeting->done);
     assert_int_equal(meeting->hellos, 2);
     assert_int_equal(X509_cmp(SSL_get0_peer_certificate(meeting->client.ssl), wild.certificate), 0);
-    assert_true(meeting->handshake.chosen_by_script);
     tls_meeting_free(meeting);
     tls_visitor_deinit(&visitor);
     tg_tls_server_unref(server);
