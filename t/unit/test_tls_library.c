@@ -8,7 +8,10 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/conf.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
 
 #include "net/tls_library.h"
 #include "tls_material.h"
@@ -112,14 +115,36 @@ static void check_fips(struct tg_tls_library *library)
     tls_identity_deinit(&authority);
 }
 
-/* Debian has no provider: the test runs where one is installed, as by OPENSSL_MODULES and OPENSSL_CONF. */
+/* Whether OpenSSL itself finds a provider, and one that serves: Debian has none. */
+static bool fips_is_installed(void)
+{
+    OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
+    char *path = CONF_get1_default_config_file();
+    if (path)
+        (void)OSSL_LIB_CTX_load_config(context, path);
+    OPENSSL_free(path);
+    OSSL_PROVIDER *provider = OSSL_PROVIDER_load(context, "fips");
+    EVP_MD *digest = provider ? EVP_MD_fetch(context, "SHA256", "fips=yes") : NULL;
+    bool installed = digest != NULL;
+    EVP_MD_free(digest);
+    if (provider)
+        OSSL_PROVIDER_unload(provider);
+    OSSL_LIB_CTX_free(context);
+    ERR_clear_error();
+    return installed;
+}
+
+/* Where a provider is installed, as by OPENSSL_MODULES and OPENSSL_CONF; elsewhere nothing serves in its place. */
 static void under_fips_only_approved_algorithms_serve(void **state)
 {
     char why[512] = "";
     (void)state;
+    if (!fips_is_installed()) {
+        expect_no_fips();
+        return;
+    }
     struct tg_tls_library *library = tg_tls_library_open(true, why);
-    if (!library)
-        skip();
+    assert_non_null(library);
     assert_true(tg_tls_library_is_fips(library));
     assert_memory_equal(tg_tls_library_provider(library).at, "fips ", 5);
     assert_null(tg_tls_library_md5(library));
