@@ -24,6 +24,11 @@ static void leave_streams(struct tg_client_h2 *client, enum tg_reason reason)
         tg_h2_stream_forget(&stream->h2);
         tg_client_h2_stream_settle(stream);
     }
+    while ((link = tg_list_first(&client->answered)) != NULL) {
+        struct tg_client_h2_stream *stream = tg_client_h2_stream_of(TG_CONTAINER_OF(link, struct tg_h2_stream, link));
+        tg_client_h2_stream_left(stream, reason);
+        tg_client_h2_stream_settle(stream);
+    }
 }
 
 static void forget(struct tg_client_h2 *client, enum tg_reason reason)
@@ -178,6 +183,7 @@ bool tg_client_h2_new(struct tg_worker *worker, struct tg_stream *stream, const 
     tg_client_h2_budget_init(&client->budget, &settings->h2, tg_loop_now(worker->loop));
     client->next_turn.run = tg_client_h2_read_in_next_turn;
     tg_buffer_queue_init(&client->input);
+    tg_list_init(&client->answered);
     tg_deadline_init(&client->deadline, worker->loop, tg_client_h2_expired);
     tg_stream_set_owner(stream, &stream_ops, client);
     client->section_until = client->idle_at = client->window_at = client->stage_at = INFINITY;

@@ -15,7 +15,7 @@ enum {
 static const double period = 30; /* seconds in which a budget fills up */
 static const double small_cost = 1.0 / 16;
 static const double credits_of_data = 3; /* both windows, and a PING to measure the round trip */
-static const double credits_of_head = 2;
+static const double credits_of_head = 3; /* both windows, a priority */
 
 const char *tg_h2_excess_name(enum tg_h2_excess excess)
 {
@@ -91,8 +91,9 @@ static uint32_t stream_of(const struct tg_client_h2_budget *budget)
 static enum tg_h2_excess begin_frame(struct tg_client_h2_budget *budget, double now)
 {
     switch (budget->type) {
-    case NGHTTP2_DATA: budget->data_frames++; break;
+    case NGHTTP2_DATA: budget->frames++; break;
     case NGHTTP2_HEADERS:
+        budget->frames++;
         budget->continuations = 0;
         give_credit(budget, credits_of_head);
         break;
@@ -104,7 +105,8 @@ static enum tg_h2_excess begin_frame(struct tg_client_h2_budget *budget, double 
     case NGHTTP2_PRIORITY:
         if (stream_of(budget) == 0)
             return TG_H2_EXCESS_BROKEN;
-        return take(&budget->control, 1, now, TG_H2_EXCESS_CONTROL);
+        return take_credit(budget, &budget->control, now, TG_H2_EXCESS_CONTROL);
+    case NGHTTP2_PRIORITY_UPDATE:
     case NGHTTP2_PING: return take_credit(budget, &budget->control, now, TG_H2_EXCESS_CONTROL);
     case NGHTTP2_WINDOW_UPDATE: return take_credit(budget, &budget->idle_frames, now, TG_H2_EXCESS_IDLE_FRAMES);
     default: return take(&budget->control, 1, now, TG_H2_EXCESS_CONTROL);
@@ -159,19 +161,26 @@ size_t tg_client_h2_budget_scan(struct tg_client_h2_budget *budget, struct tg_sl
 
 enum tg_h2_excess tg_client_h2_budget_data(struct tg_client_h2_budget *budget, size_t length, bool end, double now)
 {
-    budget->data_frames_known++;
+    budget->frames_known++;
     if (length >= SMALL || end)
         return TG_H2_EXCESS_NONE;
     return take(&budget->idle_frames, length < PREFIX ? 1 : small_cost, now, TG_H2_EXCESS_IDLE_FRAMES);
 }
 
+void tg_client_h2_budget_head(struct tg_client_h2_budget *budget)
+{
+    budget->frames_known++;
+}
+
 enum tg_h2_excess tg_client_h2_budget_ignored(struct tg_client_h2_budget *budget, double now)
 {
-    bool inside = budget->type == NGHTTP2_DATA && budget->payload_left > 0;
-    uint64_t ignored = budget->data_frames - budget->data_frames_known - inside;
-    if (ignored <= budget->data_frames_ignored)
+    bool counted = budget->type == NGHTTP2_DATA || budget->type == NGHTTP2_HEADERS;
+    uint64_t ignored = budget->frames - budget->frames_known;
+    if (counted && budget->payload_left > 0 && ignored > 0) /* the codec may tell of it yet */
+        ignored--;
+    if (ignored <= budget->frames_ignored)
         return TG_H2_EXCESS_NONE;
-    uint64_t fresh = ignored - budget->data_frames_ignored;
-    budget->data_frames_ignored = ignored;
+    uint64_t fresh = ignored - budget->frames_ignored;
+    budget->frames_ignored = ignored;
     return take(&budget->idle_frames, (double)fresh, now, TG_H2_EXCESS_IDLE_FRAMES);
 }

@@ -43,6 +43,7 @@ struct tg_client_h2 {
     struct tg_h2_session session;
     struct tg_http_limits limits; /* for the section that is being received */
     uint32_t streams;             /* at a time */
+    struct tg_list answered;      /* streams (their h2.link) that the codec has closed and an exchange still knows */
 
     /* Reading. */
     struct tg_client_h2_budget budget;

@@ -17,6 +17,7 @@ void tg_client_h2_stream_settle(struct tg_client_h2_stream *stream)
 {
     if (stream->h2.session || stream->exchange)
         return;
+    tg_list_remove(&stream->h2.link);
     tg_arena_deinit(&stream->arena);
     tg_loop_free_later(stream->client->base.worker->loop, stream);
 }
@@ -57,6 +58,7 @@ static bool begin_section(struct tg_h2_session *session, struct tg_h2_stream *h2
 {
     struct tg_client_h2 *client = tg_client_h2_of(session);
     client->limits = tg_client_h2_settings(client)->limits;
+    tg_client_h2_budget_head(&client->budget);
     if (!h2)
         return open_stream(client, id, section, code);
     struct tg_client_h2_stream *stream = tg_client_h2_stream_of(h2);
@@ -214,6 +216,7 @@ static void stream_closed(struct tg_h2_stream *h2, uint32_t code)
     count_end(stream, code);
     if (!answered && !stream->failing)
         tg_client_h2_stream_left(stream, TG_REASON_CLIENT_LEFT);
+    tg_list_append(&client->answered, &h2->link);
     tg_client_h2_stream_settle(stream);
     tg_client_h2_count_idle(client);
 }

@@ -156,18 +156,22 @@ static double next_own_time(const struct tg_client_h2 *client)
     return fmin(next, client->stage_at);
 }
 
-void tg_client_h2_expired(struct tg_deadline *deadline)
+static double tick(struct tg_list *streams, double next)
 {
-    struct tg_client_h2 *client = TG_CONTAINER_OF(deadline, struct tg_client_h2, deadline);
-    struct tg_list *streams = &client->session.streams;
-    own_times(client, now_of(client));
-    if (client->dead)
-        return;
-    double next = next_own_time(client);
     for (struct tg_list *link = streams->next; link != streams; link = link->next) {
         struct tg_exchange *exchange = stream_of_link(link)->exchange;
         if (exchange)
             next = fmin(next, tg_exchange_tick(exchange));
     }
-    tg_deadline_set(deadline, next);
+    return next;
+}
+
+void tg_client_h2_expired(struct tg_deadline *deadline)
+{
+    struct tg_client_h2 *client = TG_CONTAINER_OF(deadline, struct tg_client_h2, deadline);
+    own_times(client, now_of(client));
+    if (client->dead)
+        return;
+    double next = tick(&client->session.streams, next_own_time(client));
+    tg_deadline_set(deadline, tick(&client->answered, next));
 }

@@ -615,6 +615,24 @@ static void test_an_extended_connect_becomes_a_tunnel(void **state)
     assert_true(h2_seen(id)->end && h2_seen(id)->closed && !h2_seen(id)->reset);
 }
 
+/* The stream is over before upstream has taken what came on it; then the connection ends, too. */
+static void test_a_tunnel_outlives_its_stream_but_not_its_connection(void **state)
+{
+    (void)state;
+    int32_t id = h2_request(websocket, false);
+    h2_up_head(h2_up(0), 101, TG_FRAMING_NONE, 0, NULL);
+    h2_settle();
+    r->ups_paused = true;
+    h2_body(id, "ping", 4, true);
+    h2_up_end(h2_up(0));
+    h2_settle();
+    assert_true(h2_seen(id)->closed && h2_up(0)->body == 0);
+    h2_get("/");
+    h2_reconnect(false);
+    assert_true(h2_up(0)->reset);
+    assert_int_equal(r->worker.exchanges, 0);
+}
+
 static void test_an_extended_connect_that_upstream_declines_is_answered(void **state)
 {
     (void)state;
@@ -684,6 +702,7 @@ int main(void)
         H2_RAW_TEST(test_trailers_with_a_pseudo_field_or_without_an_end_are_reset),
         H2_TEST(test_a_request_beyond_a_limit_gets_an_answer),
         H2_TEST(test_an_extended_connect_becomes_a_tunnel),
+        H2_TEST(test_a_tunnel_outlives_its_stream_but_not_its_connection),
         H2_TEST(test_an_extended_connect_that_upstream_declines_is_answered),
         H2_TEST(test_an_extended_connect_for_another_protocol_is_501),
         H2_TEST(test_each_stream_begins_under_the_generation_of_its_time),

@@ -331,6 +331,22 @@ static void test_data_for_a_stream_that_is_gone_is_ignored_for_a_while(void **st
     assert_true(calmed());
 }
 
+/* [W04] Their lines have to be decoded, though nobody reads them. */
+static void test_heads_for_streams_that_are_gone_end_the_connection(void **state)
+{
+    (void)state;
+    static uint8_t block[256];
+    size_t length = h2_raw_block(block, h2_raw_get);
+    h2_raw_headers(1, NGHTTP2_FLAG_END_STREAM, h2_raw_get);
+    h2_settle();
+    h2_up_answer(h2_up(0), 200, "ok");
+    flood(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, block, length, 100);
+    assert_true(unharmed());
+    flood(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS, 1, block, length, 12000);
+    assert_true(calmed());
+    assert_int_equal(r->up_count, 1);
+}
+
 /* [W05] */
 static void test_padding_leaves_body_and_windows(void **state)
 {
@@ -510,6 +526,7 @@ int main(void)
         H2_RAW_TEST(test_small_messages_are_lawful),
         H2_RAW_TEST(test_window_updates_that_no_data_called_for_end_the_connection),
         H2_RAW_TEST(test_data_for_a_stream_that_is_gone_is_ignored_for_a_while),
+        H2_RAW_TEST(test_heads_for_streams_that_are_gone_end_the_connection),
         H2_RAW_TEST(test_padding_leaves_body_and_windows),
         H2_RAW_TEST(test_a_client_that_floods_and_reads_nothing_is_not_read_any_more),
         H2_RAW_TEST(test_blocks_that_do_not_decode_end_the_connection),
