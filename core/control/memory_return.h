@@ -9,8 +9,9 @@
 
 struct tg_memory_return {
     struct tg_deadline look;
-    uint64_t returned; /* bytes free in the allocator that hold no pages, as far as is known */
-    uint64_t before;   /* bytes free at the last look */
+    int statm;      /* /proc/self/statm; -1: nothing is ever given back */
+    int64_t beside; /* the least resident bytes, since the last return, that the allocator's users don't use */
+    int64_t used;   /* bytes, at the last look */
 };
 
 void tg_memory_return_init(struct tg_memory_return *memory, struct tg_loop *loop);
