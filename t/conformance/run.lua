@@ -13,7 +13,11 @@ local tg = require "tidegate"
 tg.settings { access_log = false }
 tg.listen "127.0.0.1:${port}"
 tg.listen { "127.0.0.1:${port_tls}", tls = { cert = "${cert}", key = "${key}" } }
-tg.route { path = "/*", respond = { 200, ("body "):rep(20) } }
+-- not at once, so that streams are still half-closed when the frames come that h2spec sends behind a request
+tg.route { path = "/*", request = function(req)
+  tg.sleep(0.02)
+  return req:respond(200, ("body "):rep(20))
+end }
 ]]
 
 local UNESCAPED = { lt = "<", gt = ">", quot = '"', apos = "'", amp = "&", ["#34"] = '"', ["#39"] = "'" }
@@ -44,7 +48,8 @@ end
 local passed, failed = 0, 0
 
 local function judge(where, case)
-  local paragraph = expected[case.name]
+  local known = expected[case.name]
+  local paragraph = known and (not known.only or known.only == where) and known[1]
   if case.problem and paragraph then
     print(("%s: %s\n    fails, as it should: %s"):format(where, case.name, paragraph))
     passed = passed + 1
