@@ -34,6 +34,7 @@ static struct piece *piece_of(const void *data)
 static struct piece *map_piece(size_t size)
 {
     size_t whole = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+    /* cppcheck-suppress invalidFunctionArg ; no descriptor is -1 (mmap(2)) */
     struct piece *piece = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (piece == MAP_FAILED)
         return NULL;
