@@ -1,6 +1,6 @@
--- Cases of h2spec, which follows RFC 7540, that RFC 9113 contradicts, and the paragraph that says so. One that is listed
--- here and passes is reported, too. Keys: the part of h2spec and the case as it names them; `only` says where the case
--- is expected to fail, if not both in clear and under TLS.
+-- Cases of h2spec, which follows RFC 7540, that RFC 9113 contradicts, and the paragraph that says so. One that is
+-- listed here and passes is reported, too. Keys: the part of h2spec and the case as it names them; `only` says where
+-- the case is expected to fail, if not both in clear and under TLS.
 local CLOSED = "RFC 9113 5.1, closed: an endpoint can minimally process and then discard all frames on closed streams"
 
 return {
