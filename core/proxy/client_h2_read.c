@@ -110,6 +110,8 @@ static void after_reading(struct tg_client_h2 *client)
     if (client->dead)
         return;
     tg_client_h2_watch_section(client);
+    if (client->base.worker->draining && client->session.greeted) /* it came when the others were told */
+        tg_client_h2_begin_end(client);
     bool turn_is_over = client->heads_left == 0 || client->frames_left == 0;
     if (turn_is_over && client->paused)
         put_off(client);

@@ -75,6 +75,21 @@ static void test_an_idle_connection_with_a_codec_is_gone_after_a_round_trip(void
     assert_true(r->closed_by_gateway);
 }
 
+static void test_a_connection_that_comes_during_a_drain_gets_its_answer_and_ends(void **state)
+{
+    (void)state;
+    r->worker.draining = true;
+    h2_reconnect(true);
+    h2_raw_headers(1, NGHTTP2_FLAG_END_STREAM, h2_raw_get);
+    h2_settle();
+    assert_int_equal(r->goaways, 1);
+    h2_up_answer(h2_up(0), 200, "ok");
+    h2_wait(2);
+    assert_int_equal(r->goaways, 2);
+    assert_non_null(strstr(r->order, "D1+ "));
+    assert_true(r->closed_by_gateway);
+}
+
 static void test_a_killed_connection_ends_its_exchanges(void **state)
 {
     (void)state;
@@ -306,6 +321,7 @@ int main(void)
         H2_RAW_TEST(test_a_drain_takes_two_goaways_and_loses_no_request),
         H2_RAW_TEST(test_a_drain_does_not_wait_for_a_client_that_answers_no_ping),
         H2_TEST(test_an_idle_connection_with_a_codec_is_gone_after_a_round_trip),
+        H2_RAW_TEST(test_a_connection_that_comes_during_a_drain_gets_its_answer_and_ends),
         H2_TEST(test_a_killed_connection_ends_its_exchanges),
         H2_TEST(test_an_idle_connection_ends_with_goaway),
         H2_TEST(test_a_connection_without_a_request_has_the_time_of_a_head),
