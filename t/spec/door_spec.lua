@@ -11,7 +11,7 @@ local CONFIG = [[
 local tg = require "tidegate"
 tg.settings { access_log = "${folder}/access.log", timeouts = { header = 2 } }
 
-local kept
+local kept, respond, refuse
 
 local accept = { accept = function(conn, o)
   tg.log.info("accepts", { ip = conn.ip, peer = conn.peer_ip, name = conn.listener, port = type(conn.port), o = o.word,
@@ -23,6 +23,8 @@ local accept = { accept = function(conn, o)
   if conn.ip == "127.0.0.6" then return kept.ip == "" end
   if conn.ip == "127.0.0.7" then conn.ip = "1.1.1.1" end
   if conn.ip == "127.0.0.8" then return conn.refuse() end
+  if conn.ip == "127.0.0.11" then refuse = conn.refuse end
+  if conn.ip == "127.0.0.12" then respond(conn, 200, "no request") end
   if conn.ip == "127.0.0.9" then tg.spawn(function() tg.sleep(30) tg.log.info "the task went on" end) end
 end, options = { word = "string" } }
 
@@ -70,6 +72,8 @@ tg.listen { "127.0.0.1:${port_tls}", name = "secure", handlers = { hello }, tls 
 tg.route { request = function(req)
   local tls = req.client.tls
   local cert = tls and tls.cert
+  respond = req.respond
+  if req.path == "/stray" then refuse(req) end
   return req:respond(200, ("%s %s %s %s %s"):format(req.scheme, req.version, req.client.ip, req.client.peer_ip,
     cert and cert.subject_cn or "-"))
 end }
@@ -181,6 +185,16 @@ describe("accept", function()
     edge:wait_error "conn.ip can't be set"
     expect_closed_without_a_word(from "127.0.0.8")
     edge:wait_error "methods are called with a colon, as in conn:refuse()"
+  end)
+
+  it("has methods of its own, which are no request's, and the other way round", function()
+    local connection = from "127.0.0.11"
+    assert.equal(200, connection:send(GET) and connection:read_response().status)
+    assert.equal(500, edge:request { path = "/stray" }.status)
+    edge:wait_error "a method of another kind of object: methods are called with a colon, as in conn:refuse()"
+    expect_closed_without_a_word(from "127.0.0.12")
+    edge:wait_error "a method of another kind of object: methods are called with a colon, as in req:respond(...)"
+    expect_calm()
   end)
 
   it("ends its tasks with the phase", function()

@@ -7,7 +7,7 @@ local C = ffi.C
 
 local OVER = "the accept phase is over"
 
-local slot_of = handles.slot_function("conn:refuse()", OVER)
+local slot_of = handles.slot_function("conn:refuse()", OVER, C.TG_ABI_ACCEPT)
 
 local function text(field) return handles.text(field, "tg_abi_door_text") end
 

@@ -32,13 +32,21 @@ local OVER = "the request is over"
 
 local handles = {}
 
+local ACCEPT, CLIENT_HELLO = ffi.C.TG_ABI_ACCEPT, ffi.C.TG_ABI_CLIENT_HELLO
+
 ---A function that gives the slot of a living handle. `example`: how a method is called; `over`: what is said of a
----handle that isn't alive any more.
-function handles.slot_function(example, over)
+---handle that isn't alive any more; `phase`: whose handle it is, where it is no request's, since C has other things
+---behind a slot then.
+function handles.slot_function(example, over, phase)
+  local colon = "methods are called with a colon, as in " .. example
   return function(self)
-    if type(self) ~= "cdata" then raise("methods are called with a colon, as in " .. example) end
+    if type(self) ~= "cdata" then raise(colon) end
     local slot = self.__slot
     if slot.serial ~= self.__serial then raise(over) end
+    local at = slot.phase
+    if at ~= phase and (phase or at == ACCEPT or at == CLIENT_HELLO) then
+      raise("a method of another kind of object: " .. colon)
+    end
     return slot
   end
 end

@@ -9,7 +9,7 @@ local type, tostring = type, tostring
 
 local OVER = "the client_hello phase is over"
 
-local slot_of = handles.slot_function("hello:refuse()", OVER)
+local slot_of = handles.slot_function("hello:refuse()", OVER, C.TG_ABI_CLIENT_HELLO)
 
 local function text(field) return handles.text(field, "tg_abi_door_text") end
 local function list(which) return handles.list("tg_abi_hello_item", which) end
