@@ -23,6 +23,7 @@ const METHODS = {
   Hold: shape('Hold', true, true), Missing: shape('Missing', false, false), Metadata: shape('Metadata', false, false),
 };
 const BIG = 64 << 20;
+const QUIET_MS = Number(process.env.KEEPALIVE_MS || 4500); // of a stream that lives on by pings
 const LIMITS = { 'grpc.max_receive_message_length': BIG, 'grpc.max_send_message_length': BIG };
 
 function option(name) {
@@ -330,7 +331,7 @@ const checks = {
       'grpc.keepalive_permit_without_calls': 1 });
     const call = client.Hold(metadata({ 'x-call': 'keepalive' }));
     const done = drain(call);
-    await pause(Number(process.env.KEEPALIVE_MS || 4500));
+    await pause(QUIET_MS);
     call.write(Buffer.from('still here'));
     call.end();
     const got = await done;
@@ -358,7 +359,7 @@ async function call(target, wanted) {
     const [name, value] = word.split('=');
     const client = stub(target);
     try {
-      const late = pause(40000).then(() => { throw new Error('timeout'); });
+      const late = pause(40000 + QUIET_MS).then(() => { throw new Error('timeout'); });
       await Promise.race([checks[name](client, target, value), late]);
       outcome[name] = 'ok';
     } catch (error) {

@@ -4,6 +4,7 @@ local cjson = require "cjson.safe"
 local gateway = require "t.support.gateway"
 local node = require "t.support.node"
 local process = require "t.support.process"
+local socket = require "socket"
 
 local CONFIG = [[
 local tg = require "tidegate"
@@ -12,8 +13,10 @@ tg.listen "127.0.0.1:${port}"
 tg.listen { "127.0.0.1:${port_tls}", tls = { cert = "${cert}", key = "${key}" } }
 tg.upstream "h1" { "127.0.0.1:${origin_h1}", protocol = "h1" }
 tg.upstream "h2" { "127.0.0.1:${origin_h2}", tls = { ca = "${ca}", sni = "browser.example" } }
+tg.upstream "nghttpd" { "127.0.0.1:${nghttpd}", tls = { ca = "${ca}", sni = "browser.example" }, protocol = "h2" }
 tg.upstream "socket" { "127.0.0.1:${socket}", protocol = "h1" }
 tg.route { path = "/h2/*", upstream = "h2" }
+tg.route { path = "/files/*rest", upstream = "nghttpd", rewrite = "/*rest" }
 tg.route { path = "/ws", upstream = "socket", rewrite = "/" }
 tg.route { path = "/text", respond = { 200, "from the gateway\n" } }
 tg.route { path = "/*", upstream = "h1" }
@@ -21,15 +24,34 @@ tg.route { path = "/*", upstream = "h1" }
 
 local edge, origin, one
 
+local function socket_is_open(port)
+  local handle = socket.tcp()
+  local open = handle:connect("127.0.0.1", port)
+  handle:close()
+  return open ~= nil
+end
+
+-- nghttp2's own server, with files of a folder.
+local function start_nghttpd()
+  local folder, port = process.folder(), gateway.free_port()
+  process.write_file(folder .. "/megabyte", ("0123456789abcdef"):rep(65536))
+  local server = process.start {
+    program = "nghttpd", arguments = { "-d", folder, "-a", "127.0.0.1", "--trailer", "x-late: yes", port, one.key,
+      one.chain },
+  }
+  gateway.wait_until(function() return socket_is_open(port) or not server:running() end, 10, "nghttpd")
+  return port
+end
+
 local function start()
   local shop = certificates.new()
   one = shop:issue { names = { "browser.example", "127.0.0.1" } }
   origin = node.origin(one)
-  local _, socket = node.start "ws_echo.js"
+  local _, echo = node.start "ws_echo.js"
   edge = gateway.start {
     config = CONFIG, workers = 2,
     variables = { cert = one.chain, key = one.key, ca = shop.ca, origin_h1 = origin.ports.h1,
-      origin_h2 = origin.ports.h2, socket = socket.port },
+      origin_h2 = origin.ports.h2, socket = echo.port, nghttpd = start_nghttpd() },
   }
   edge.ca = shop.ca
 end
@@ -104,6 +126,16 @@ describe("HTTP/2 by", function()
         assert.is_truthy(output:find "status codes: 2000 2xx", output)
       end
     end
+  end)
+
+  it("nghttpd behind it, by nghttp and h2load before it", function()
+    local output = run("nghttp", { "-nv", "--no-verify-peer", "-m", "5", url("https", "/files/megabyte") })
+    local _, trailers = output:gsub("x%-late: yes", "")
+    assert.equal(5, trailers, output:sub(-1000))
+    output = run("h2load", { "-n", "200", "-c", "4", "-m", "10", url("http", "/files/megabyte") }, 120)
+    assert.is_truthy(output:find "200 succeeded, 0 failed, 0 errored, 0 timeout", output)
+    -- bytes of DATA; h2load says how many
+    assert.is_truthy(output:find("%(" .. 200 * 1048576 .. "%) data"), output)
   end)
 
   it("node: many requests one after the other, with trailers", function()

@@ -153,6 +153,8 @@ tg.route { path = "/*", upstream = "h2" }
     local outcome = give_up("http2 = { resets = 1000000, control = 1000000 }", 10000)
     assert.equal(10000, outcome.cancelled, outcome.error)
     assert.is_nil(outcome.goaway)
+    -- far more than the connection's window before the last one
+    assert(edge:status().counters.bytes_from_clients > 2 * 10 * 2 ^ 20)
     assert.equal(200, outcome.status, outcome.error)
     assert.equal(10 * 2 ^ 20, outcome.length)
     assert.is_true(outcome.same)
