@@ -89,9 +89,11 @@ static bool tell_identity(struct tg_tls_client *client, const struct tg_tls_libr
     struct tg_text *text = &client->identity;
     tg_text_appendf(text, "tls verify=%d name=%s alpn=%s%s", options->verify, client->name ? client->name : "",
                     options->offer_h2 ? "h2," : "", options->offer_h1 ? "h1" : "");
+    const char *log = options->key_log ? options->key_log : "";
+    const struct tg_tls_file key_log = { .content = { options->key_log, strlen(log) } };
     bool told = append_digest(text, library, "ca", &options->ca) &&
                 append_digest(text, library, "cert", &options->cert) &&
-                append_digest(text, library, "key", &options->key);
+                append_digest(text, library, "key", &options->key) && append_digest(text, library, "key_log", &key_log);
     if (options->verify && !tg_tls_file_given(&options->ca)) {
         tg_text_appendf(text, " system=");
         append_hex(text, system_cas);

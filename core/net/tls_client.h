@@ -22,7 +22,7 @@ struct tg_tls_client *tg_tls_client_new(struct tg_tls_library *library, const st
 struct tg_tls_client *tg_tls_client_ref(struct tg_tls_client *client);
 void tg_tls_client_unref(struct tg_tls_client *client); /* may be NULL */
 /* All that makes a connection under these settings another than one under others, as text: verification, name, digests
- * of CA, certificate and key, ALPN. Part of a peer's identity [X01] [X02]. */
+ * of CA, certificate and key, ALPN, and where secrets are logged. Part of a peer's identity [X01] [X02]. */
 struct tg_slice tg_tls_client_identity(const struct tg_tls_client *client);
 /* The name to give to tg_stream_start_tls_client for a peer of this address text ("10.0.0.1:443", "unix:/x"). */
 struct tg_slice tg_tls_client_name(const struct tg_tls_client *client, struct tg_slice address);

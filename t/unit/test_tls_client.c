@@ -312,8 +312,10 @@ static void a_folder_of_authorities_serves_too(void **state)
 static void settings_that_differ_in_anything_have_another_identity(void **state)
 {
     (void)state;
-    struct tg_tls_client_options all[10];
-    for (size_t i = 0; i < 10; i++)
+    struct tg_tls_client_options all[11];
+    char log[] = "/tmp/tidegate-secrets-XXXXXX";
+    close(mkstemp(log));
+    for (size_t i = 0; i < 11; i++)
         all[i] = usual();
     all[1].verify = false;
     all[2].name = TG_SLICE("a.example");
@@ -326,17 +328,19 @@ static void settings_that_differ_in_anything_have_another_identity(void **state)
     all[7].offer_h1 = false;
     all[8].offer_h2 = false;
     all[9].offer_h1 = all[9].offer_h2 = false;
-    struct tg_tls_client *clients[10];
-    for (size_t i = 0; i < 10; i++)
+    all[10].key_log = log;
+    struct tg_tls_client *clients[11];
+    for (size_t i = 0; i < 11; i++)
         clients[i] = client_of(all[i]);
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 11; i++)
         for (size_t other = 0; other < i; other++)
             assert_false(tg_slice_equal(tg_tls_client_identity(clients[i]), tg_tls_client_identity(clients[other])));
     struct tg_tls_client *same = client_of(usual());
     assert_true(tg_slice_equal(tg_tls_client_identity(clients[0]), tg_tls_client_identity(same)));
     tg_tls_client_unref(same);
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 11; i++)
         tg_tls_client_unref(clients[i]);
+    unlink(log);
 }
 
 static void expect_name(const struct tg_tls_client *client, const char *peer, const char *name)
