@@ -91,7 +91,9 @@ static void tell_protocol(struct tg_door *door, struct tg_buffer first, bool kep
 static void tell_first_bytes(struct tg_door *door, struct tg_buffer first, bool kept)
 {
     const struct tg_listener_config *listener = tg_door_listener(door);
-    if (!listener || !listener->tls)
+    if (!listener && door->guarded)
+        tg_door_close_gently(door);
+    else if (!listener || !listener->tls)
         tell_protocol(door, first, kept);
     else if (first.at[0] == TLS_HANDSHAKE_RECORD)
         tg_door_start_tls(door, listener, first);
@@ -285,6 +287,7 @@ static bool is_sender(const struct tg_listener_config *listener, const struct tg
 
 static void begin(struct tg_door *door, const struct tg_listener_config *listener)
 {
+    door->guarded = listener && (listener->tls || listener->accept.count > 0);
     if (listener && listener->proxy_protocol && is_sender(listener, &door->base.info.peer))
         door->stage = TG_DOOR_PROXY_HEADER;
     else

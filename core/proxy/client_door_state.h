@@ -16,6 +16,7 @@ struct tg_door {
     struct tg_client base;
     enum tg_door_stage stage;
     struct tg_deadline deadline;
+    bool guarded;        /* its listener asks for TLS, or has handlers: nobody comes in after that is gone */
     double until;        /* monotonic; for the codec, too */
     struct tg_text kept; /* what came and isn't the codec's yet; the PROXY header stays at its front */
     size_t header_length;

@@ -170,6 +170,20 @@ static void test_a_clear_request_is_told_what_the_port_speaks(void **state)
     door_close_client();
 }
 
+/* A reload has taken the listener away. */
+static void test_a_listener_that_is_gone_leaves_no_clear_way_in(void **state)
+{
+    (void)state;
+    door_open_from("127.0.0.1:9");
+    run_turns(door.loop, 1);
+    door.snapshot->listener_count = 0;
+    door_send(GET, sizeof GET - 1);
+    door_wait_for_end();
+    assert_int_equal(door.length, 0);
+    door_close_client();
+    door.snapshot->listener_count = 1;
+}
+
 static void test_the_first_byte_may_come_alone(void **state)
 {
     (void)state;
@@ -280,6 +294,7 @@ int main(void)
         TEST(test_http_2_spoken_where_http_1_was_chosen_is_refused),
         TEST(test_alpn_without_a_protocol_of_ours_fails_the_handshake),
         TEST(test_a_clear_request_is_told_what_the_port_speaks),
+        TEST(test_a_listener_that_is_gone_leaves_no_clear_way_in),
         TEST(test_the_first_byte_may_come_alone),
         TEST(test_a_proxy_header_may_be_glued_to_the_client_hello),
         TEST(test_a_handshake_has_the_time_of_the_accept),
