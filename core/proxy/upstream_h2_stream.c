@@ -351,6 +351,7 @@ static void become_tunnel(struct tg_upstream_side *side)
 
 static void let_go(struct tg_upstream_h2_stream *stream)
 {
+    tg_h2_stream_drop_section(&stream->codec); /* its arena goes with the exchange */
     stream->exchange = NULL;
     stream->let_go_at = tg_loop_now(stream->worker->loop);
     tg_h2_stream_read(&stream->codec, true); /* what still comes is dropped, and given back to the windows [W09] */

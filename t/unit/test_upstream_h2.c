@@ -473,6 +473,48 @@ static void test_a_client_that_leaves_cancels_its_stream(void **state)
     assert_neighbour_lives();
 }
 
+/* Takes what the server's windows allow, and all that its socket takes, until more than the codec may leave unsent
+ * waits: a reset that is queued now doesn't go out. */
+static void stuff_the_connection(struct up_call *upload)
+{
+    struct up_connection *connection = up_connection(0);
+    assert_int_equal(nghttp2_session_set_local_window_size(connection->session, NGHTTP2_FLAG_NONE, 0, 64 * 1024 * 1024),
+                     0);
+    up_flush(connection);
+    run_turns(up->loop, 10);
+    tg_stream_pause(connection->stream);
+    for (int i = 0; i < 100 && tg_stream_unsent(up_pooled_at(0)->stream) < TG_H2_UNSENT_HIGH; i++) {
+        up_send(upload, 512 * 1024, false);
+        run_turns(up->loop, 3);
+    }
+    assert_true(tg_stream_unsent(up_pooled_at(0)->stream) >= TG_H2_UNSENT_HIGH);
+}
+
+static void test_a_head_that_is_half_there_when_its_client_leaves_is_dropped(void **state)
+{
+    (void)state;
+    static const char block[] = "\x88\x00\x06x-test\x03yes\x00\x06x-more\x03yes";
+    uint8_t header[9] = { 0, 0, sizeof block - 1, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS };
+    up->server.window = 64 * 1024 * 1024;
+    hold(1);
+    struct up_call *upload = up_start("POST", SIZE_MAX);
+    up_until(&up->server.requests, 2);
+    header[8] = (uint8_t)stream_at(0);
+    stuff_the_connection(upload);
+    up_write(up_connection(0), header, sizeof header);
+    up_write(up_connection(0), block, 13);
+    run_turns(up->loop, 3);
+    up_leave(&up->calls[0]);
+    run_turns(up->loop, 3);
+    up_write(up_connection(0), block + 13, sizeof block - 14);
+    run_turns(up->loop, 3);
+    tg_stream_resume(up_connection(0)->stream);
+    up_until(&up->server.resets, 1);
+    up_leave(upload);
+    up_until(&up->server.resets, 2);
+    assert_neighbour_lives();
+}
+
 /* [W09] [W04] */
 static void test_bodies_of_cancelled_streams_leave_the_connection_usable(void **state)
 {
@@ -553,6 +595,7 @@ int main(void)
         TEST(test_padding_leaves_the_body_and_the_windows),
         TEST(test_padding_longer_than_its_frame_ends_the_connection),
         TEST(test_a_client_that_leaves_cancels_its_stream),
+        TEST(test_a_head_that_is_half_there_when_its_client_leaves_is_dropped),
         TEST(test_bodies_of_cancelled_streams_leave_the_connection_usable),
         TEST(test_an_upload_is_dropped_when_the_response_is_over),
         TEST(test_ten_thousand_streams_one_after_another),
