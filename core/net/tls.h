@@ -50,6 +50,10 @@ void tg_tls_facts_unref(struct tg_tls_facts *facts); /* may be NULL */
  * handlers saw the ClientHello, only for the name in it, since nobody knows what they would have made of another: an
  * address, or no host, where it had none. NULL: clear. */
 bool tg_tls_facts_allow_host(const struct tg_tls_facts *facts, struct tg_slice host);
+/* The same, where a reload has brought other settings of the listener since the handshake: `now`; NULL: it has none any
+ * more. A connection that has shown no good certificate doesn't outlive the rule that such a host needs one. */
+bool tg_tls_facts_allow_host_now(const struct tg_tls_facts *facts, const struct tg_tls_server *now,
+                                 struct tg_slice host);
 
 /* --- the ClientHello ------------------------------------------------------------------------------------------------
  */

@@ -219,3 +219,14 @@ bool tg_tls_facts_allow_host(const struct tg_tls_facts *facts, struct tg_slice h
         return name_sent_for(host, room, &name) && tg_slice_equal(facts->sni, name);
     return tg_tls_server_policy_of(facts->server, host) == facts->policy;
 }
+
+/* What handlers of the newer settings would ask for nobody knows. */
+bool tg_tls_facts_allow_host_now(const struct tg_tls_facts *facts, const struct tg_tls_server *now,
+                                 struct tg_slice host)
+{
+    if (!tg_tls_facts_allow_host(facts, host))
+        return false;
+    if (!facts || !now || facts->server == now || facts->shown_to_script)
+        return true;
+    return facts->verified || !tg_tls_server_requires_certificate(now, host);
+}

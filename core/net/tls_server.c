@@ -516,8 +516,18 @@ void tg_tls_server_list_client_cas(const struct tg_tls_server *server, struct tg
         tg_text_append(text, TG_SLICE(", ..."));
 }
 
-uint32_t tg_tls_server_policy_of(const struct tg_tls_server *server, struct tg_slice host)
+static const struct tg_tls_demand *demand_of(const struct tg_tls_server *server, struct tg_slice host)
 {
     int32_t named = tg_tls_names_find(&server->names, host);
-    return server->entries[named < 0 ? 0 : named].demand.policy;
+    return &server->entries[named < 0 ? 0 : named].demand;
+}
+
+uint32_t tg_tls_server_policy_of(const struct tg_tls_server *server, struct tg_slice host)
+{
+    return demand_of(server, host)->policy;
+}
+
+bool tg_tls_server_requires_certificate(const struct tg_tls_server *server, struct tg_slice host)
+{
+    return demand_of(server, host)->client_auth == TG_CLIENT_AUTH_REQUIRE;
 }

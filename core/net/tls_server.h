@@ -73,5 +73,7 @@ void tg_tls_server_list_client_cas(const struct tg_tls_server *server, struct tg
 /* The policy under which a client that asks for `host` is served: equal numbers, equal demands on the client's
  * certificate. Exact name, then wildcard, then the default [T04]. */
 uint32_t tg_tls_server_policy_of(const struct tg_tls_server *server, struct tg_slice host);
+/* TG_CLIENT_AUTH_REQUIRE, as that policy says. */
+bool tg_tls_server_requires_certificate(const struct tg_tls_server *server, struct tg_slice host);
 
 #endif

@@ -363,7 +363,7 @@ struct tg_exchange *tg_exchange_start(struct tg_worker *worker, struct tg_arena 
         tg_exchange_set_time_left(exchange, total);
     if (head->framing == TG_FRAMING_LENGTH && head->content_length > exchange->route->body_limit)
         exchange->client_problem = (struct tg_problem){ 413, "the declared body is larger than the limit" };
-    if (exchange->tls && !tg_tls_facts_allow_host(exchange->tls, head->authority.host))
+    if (!tg_tls_facts_allow_host_now(exchange->tls, listener ? listener->tls : NULL, head->authority.host))
         exchange->client_problem = (struct tg_problem){ 421, "a host that this TLS connection isn't for" };
     if (listener && listener->redirect_to_https)
         tg_exchange_redirect_to_https(exchange, listener->redirect_port);

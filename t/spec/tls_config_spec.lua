@@ -7,6 +7,7 @@ local gateway = require "t.support.gateway"
 local process = require "t.support.process"
 local s_client = require "t.support.s_client"
 local socket = require "socket"
+local ssl = require "ssl"
 
 local HEAD = 'local tg = require "tidegate"\ntg.listen "127.0.0.1:1"\n'
 
@@ -406,6 +407,48 @@ tg.upstream "e" { "127.0.0.1:9", tls = { sni = "e.example" } }
     self:write("gateway.lua", clear)
     self:reload()
     assert.equal("one", self:request({ path = "/" }).body)
+  end)
+
+  -- A connection that stays open; `shown`: the client's certificate.
+  local function connect_secure(self, shown)
+    local handle = assert(socket.connect("127.0.0.1", self.port))
+    local wrapped = assert(ssl.wrap(handle, {
+      mode = "client", protocol = "any", verify = "none", certificate = shown and shown.cert, key = shown and shown.key,
+    }))
+    wrapped:settimeout(10)
+    wrapped:sni "a.example"
+    assert(wrapped:dohandshake())
+    return wrapped
+  end
+
+  local function status_over(wrapped)
+    assert(wrapped:send "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+    local status = tonumber(assert(wrapped:receive "*l"):match "^HTTP/1.1 (%d+)")
+    local length = 0
+    for line in function() return wrapped:receive "*l" end do
+      if line == "" then break end
+      length = tonumber(line:match "^[Cc]ontent%-[Ll]ength: (%d+)") or length
+    end
+    assert.equal(length, #assert(wrapped:receive(length)))
+    return status
+  end
+
+  it("that a listener asks of clients from a reload on are asked of those who came before, too [T03]", function()
+    local asks = CONFIG:gsub("a.key\" }", "a.key\", client_ca = \"tls/ca.pem\" }")
+    local self = prepare(asks)
+    self:write("tls/ca.pem", process.read_file(shop.ca))
+    self:launch()
+    self:wait_ready()
+    local user = shop:issue { subject = "user", names = { "user.example" }, usage = "clientAuth" }
+    local known, nobody = connect_secure(self, user), connect_secure(self)
+    assert.equal(200, status_over(known))
+    assert.equal(200, status_over(nobody))
+    self:write("gateway.lua", (asks:gsub("client_ca =", "client_auth = \"require\", client_ca =")))
+    self:reload()
+    assert.equal(200, status_over(known))
+    assert.equal(421, status_over(nobody))
+    known:close()
+    nobody:close()
   end)
 
   it("are waited for at an upstream no longer than its limit, or the route's, says: 504", function()
