@@ -9,8 +9,8 @@
 static const double every = 2; /* seconds */
 
 enum {
-    WORTH_IT = 512 * 1024, /* bytes, and a part of what is used: returning takes the allocator's locks for a moment */
-    WORTH_PART = 32,
+    WORTH_IT = 256 * 1024, /* bytes, and a part of what is used: returning takes the allocator's locks for a moment */
+    WORTH_PART = 64,
     CHANGE = 1024 * 1024, /* as much more or less in use than at the last look: still under way */
 };
 
