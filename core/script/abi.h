@@ -268,6 +268,50 @@ int32_t tg_abi_digest_begin(struct tg_abi_control *control, struct tg_abi_digest
 int32_t tg_abi_digest_add(struct tg_abi_digest *digest, const char *text, uint32_t length);
 int32_t tg_abi_digest_end(struct tg_abi_digest *digest);
 void tg_abi_digest_drop(struct tg_abi_digest *digest);
+
+/* Patterns. Groups of the last match of the VM, of the whole and each group: first byte and the one behind the last,
+ * from 0; -1: the group took no part. */
+struct tg_abi_spans {
+    int32_t at[200];
+};
+enum tg_abi_re_flag {
+    TG_ABI_RE_CASELESS = 1,
+    TG_ABI_RE_MULTILINE = 2,
+    TG_ABI_RE_DOTALL = 4,
+    TG_ABI_RE_EXTENDED = 8,
+    TG_ABI_RE_UTF = 16, /* what isn't UTF-8 in a text matches nothing */
+    TG_ABI_RE_ANCHORED = 32,
+};
+/* LIMIT: given up; nothing is known. */
+enum tg_abi_re_result { TG_ABI_RE_NONE, TG_ABI_RE_FOUND, TG_ABI_RE_LIMIT };
+/* NULL: tg_abi_regex_problem says why. `$` is the end of the text, never before a line feed at its end. */
+struct tg_abi_owned *tg_abi_regex_new(struct tg_abi_control *control, const char *pattern, uint32_t length,
+                                      int32_t flags);
+const char *tg_abi_regex_problem(struct tg_abi_control *control);
+int32_t tg_abi_regex_groups(struct tg_abi_owned *regex);
+/* Named groups by position, in the order of their names; NULL: there are no more. */
+const char *tg_abi_regex_name(struct tg_abi_owned *regex, int32_t position);
+int32_t tg_abi_regex_number(struct tg_abi_owned *regex, int32_t position);
+/* The same for all patterns of a VM; NULL when out of memory. */
+const struct tg_abi_spans *tg_abi_regex_spans(struct tg_abi_control *control);
+/* Searches from byte `at` on; not_empty: no empty match just there. */
+int32_t tg_abi_regex_match(struct tg_abi_owned *regex, const char *text, uint32_t length, uint32_t at,
+                           int32_t not_empty);
+
+/* Addresses. What stands for one is taken as tg_ip_parse takes it. */
+struct tg_abi_ip {
+    int32_t length; /* of the text */
+    char text[46];
+    uint8_t bytes[16]; /* of an IPv4 address: the last four */
+};
+enum tg_abi_ip_result { TG_ABI_IP_FINE, TG_ABI_IP_INVALID, TG_ABI_IP_TOO_MANY };
+/* 4 or 6; 0: it is none. */
+int32_t tg_abi_ip_parse(const char *text, uint32_t length, struct tg_abi_ip *to);
+/* NULL: out of memory. */
+struct tg_abi_owned *tg_abi_ip_set_new(struct tg_abi_control *control);
+int32_t tg_abi_ip_set_add(struct tg_abi_owned *set, const char *text, uint32_t length);
+/* 1, 0; -1: the text is no address. */
+int32_t tg_abi_ip_set_has(struct tg_abi_owned *set, const char *text, uint32_t length);
 /* cdef end */
 
 #endif

@@ -42,7 +42,7 @@ for _, name in ipairs(require "tidegate.runtime.lazy") do LAZY[name] = true end
 -- Names that the API has and this version has not.
 local LATER = {
   shared = true, timer = true, tcp = true, udp = true, dns = true, redis = true, cache = true, limit = true,
-  crypto = true, jwt = true, re = true, cookie = true, ip = true, time = true,
+  crypto = true, jwt = true, cookie = true, time = true,
   metrics = true, semaphore = true,
 }
 

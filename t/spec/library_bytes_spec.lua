@@ -163,7 +163,8 @@ describe("tg.hash", function()
     assert.same({ 0xcbf43926, 0, 0, 0x514e28b7, 0x81f16f39, 613153351, 0x2e4ff723, "248bfa47", "cbf43926" }, { eval [[
       local h = tg.hash
       return h.crc32 "123456789", h.crc32 "", h.murmur3 "", h.murmur3("", 1), h.murmur3("", 0xffffffff),
-        h.murmur3 "hello", h.murmur3("The quick brown fox jumps over the lazy dog"), h.murmur3_hex "hello", h.crc32_hex "123456789"
+        h.murmur3 "hello", h.murmur3("The quick brown fox jumps over the lazy dog"), h.murmur3_hex "hello",
+        h.crc32_hex "123456789"
     ]] })
   end)
 

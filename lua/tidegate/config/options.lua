@@ -14,7 +14,6 @@ local expected, shown, sorted_keys = values.expected, values.shown, values.sorte
 local SPEC_FIELDS = {
   required = true, default = true, min = true, max = true, one_of = true, check = true, of = true,
 }
-local LATER = { regex = true, ip_set = true }
 
 local function number(value)
   if not values.is_number(value) then return expected("a number", value) end
@@ -69,6 +68,19 @@ local function known(kind)
   end
 end
 
+local function regex(value)
+  if type(value) ~= "string" then return expected("a pattern", value) end
+  require "tidegate.re"
+  return require "tidegate.runtime.library".regex(value)
+end
+
+local function ip_set(value)
+  if type(value) == "string" then value = { value } end
+  if type(value) ~= "table" or getmetatable(value) then return expected("a network or a list of them", value) end
+  require "tidegate.ip"
+  return require "tidegate.runtime.library".ip_set(value)
+end
+
 local function map(value)
   if type(value) ~= "table" then return expected("a table of names and values", value) end
   for key in pairs(value) do
@@ -82,15 +94,14 @@ local TYPES = {
   boolean = of_type("boolean", "true or false"), ["function"] = of_type("function", "a function"),
   table = of_type("table", "a table"), map = map, seconds = seconds, percent = percent, header = header,
   bytes = values.integer(0, 2 ^ 52, "a size in bytes"), address = address.any, url = address.url, secret = secret,
-  upstream = known "an upstream", route = known "a route",
+  upstream = known "an upstream", route = known "a route", regex = regex, ip_set = ip_set,
 }
-local TYPE_NAMES = setmetatable({ list = true, regex = true, ip_set = true }, { __index = TYPES })
+local TYPE_NAMES = setmetatable({ list = true }, { __index = TYPES })
 
 ---The checks of `header`, `percent`, for words that take the same.
 options.header, options.percent = header, percent
 
 local function check_type(kind, raise)
-  if LATER[kind] then raise(("option type %q is not available in this version of tidegate"):format(kind)) end
   if type(kind) ~= "string" or not TYPE_NAMES[kind] then
     local candidates = { list = true }
     for name in pairs(TYPES) do candidates[name] = true end

@@ -1,2 +1,2 @@
 --- The modules of the library that are loaded when a script first names them.
-return { "base64", "bytes", "hash" }
+return { "base64", "bytes", "hash", "ip", "re" }

@@ -34,11 +34,9 @@ end
 ---@return fun(object: table): table new, table kind
 function library.class(label, methods)
   local kind = { __metatable = false }
-  function kind.__index(_, key)
-    local method = methods[key]
-    if method then return method end
+  kind.__index = setmetatable(methods, { __index = function(_, key)
     raise(("%s.%s: there is no such name%s"):format(label, tostring(key), suggest.text(tostring(key), methods)))
-  end
+  end })
   function kind.__newindex(_, key) raise(("%s.%s can't be set"):format(label, tostring(key))) end
   function kind.__tostring() return label end
   return function(object)
