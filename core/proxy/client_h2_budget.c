@@ -105,7 +105,7 @@ static enum tg_h2_excess begin_frame(struct tg_client_h2_budget *budget, double 
     case NGHTTP2_PRIORITY:
         if (stream_of(budget) == 0)
             return TG_H2_EXCESS_BROKEN;
-        return take_credit(budget, &budget->control, now, TG_H2_EXCESS_CONTROL);
+        return take(&budget->control, 1, now, TG_H2_EXCESS_CONTROL);
     case NGHTTP2_PRIORITY_UPDATE:
     case NGHTTP2_PING: return take_credit(budget, &budget->control, now, TG_H2_EXCESS_CONTROL);
     case NGHTTP2_WINDOW_UPDATE: return take_credit(budget, &budget->idle_frames, now, TG_H2_EXCESS_IDLE_FRAMES);

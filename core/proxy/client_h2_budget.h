@@ -29,7 +29,7 @@ struct tg_client_h2_budget {
     struct tg_h2_bucket resets, control, idle_frames;
     uint32_t continuations_most, continuations;
     uint32_t queued_most;
-    double credits; /* PING, WINDOW_UPDATE and PRIORITY frames that requests and the data sent call for */
+    double credits; /* PING, WINDOW_UPDATE and PRIORITY_UPDATE frames that requests and the data sent call for */
 
     /* Where in the frames the bytes are that came last. */
     uint32_t magic_left;
