@@ -145,14 +145,25 @@ describe("an HTTP/2 client that sends", function()
 
   for _, abuse in ipairs(ABUSES) do
     local mode, what, codes = abuse[1], abuse[2], abuse[3]
-    it(what .. " harms nobody else", function()
-      local beside = beside_legal(abuse.frames and "legal_frames" or "legal_requests")
+    local counterpart = abuse.frames and "legal_frames" or "legal_requests"
+
+    -- What the steady client has, and the most that it may have.
+    local function compare()
       local steady, met = measure(mode, abuse)
       assert.equal(0, steady.failed, steady.why)
       assert(steady.requests > SECONDS * 20, steady.requests .. " requests only")
-      local most = math.max(FLOOR_MS, 2 * beside)
-      assert(steady.median_ms <= most, ("median %.3f ms, %.3f ms beside legal frames"):format(steady.median_ms, beside))
       if codes then expect_goaway(met, codes) end
+      return steady.median_ms, math.max(FLOOR_MS, 2 * beside_legal(counterpart))
+    end
+
+    it(what .. " harms nobody else", function()
+      local median, most = compare()
+      -- something else may have kept the machine busy just then: both once more
+      if median > most then
+        legal[counterpart] = nil
+        median, most = compare()
+      end
+      assert(median <= most, ("median %.3f ms, at most %.3f ms"):format(median, most))
       local back = pcall(process.wait_until, function() return resident() <= base * 1.05 end, 15)
       assert(back, ("%.1f MB resident, %.1f MB before"):format(resident() / 2 ^ 20, base / 2 ^ 20))
     end)
