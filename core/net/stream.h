@@ -57,6 +57,8 @@ void tg_stream_pass_on(struct tg_stream *stream, struct tg_buffer data);
 struct tg_loop *tg_stream_loop(const struct tg_stream *stream);
 const struct tg_address *tg_stream_peer(const struct tg_stream *stream);
 const struct tg_address *tg_stream_local(const struct tg_stream *stream); /* of the listener, for an accepted one */
+/* From here on this is the peer: who a PROXY header says it is. */
+void tg_stream_set_peer(struct tg_stream *stream, const struct tg_address *peer);
 
 /* Takes over the reference. Sent at the end of the current event together with what else was given; what the peer
  * doesn't take yet waits. Sending on a failed stream drops the bytes. */

@@ -68,6 +68,11 @@ const struct tg_address *tg_stream_peer(const struct tg_stream *stream)
     return &stream->peer;
 }
 
+void tg_stream_set_peer(struct tg_stream *stream, const struct tg_address *peer)
+{
+    stream->peer = *peer;
+}
+
 /* Asked of the system only when somebody wants to know. */
 const struct tg_address *tg_stream_local(const struct tg_stream *stream)
 {

@@ -8,9 +8,9 @@
 
 /* Where a connection came in and from whom: given to each exchange on it. */
 struct tg_client_info {
-    struct tg_address peer;   /* who speaks to us: the client, or as a PROXY header says */
-    struct tg_address local;  /* the listener's address */
-    struct tg_tls_facts *tls; /* counted; NULL: a clear connection */
+    const struct tg_address *peer;  /* who speaks to us: the client, or as a PROXY header says; the stream's */
+    const struct tg_address *local; /* the listener's address; the stream's */
+    struct tg_tls_facts *tls;       /* counted; NULL: a clear connection */
 };
 
 struct tg_client;

@@ -61,7 +61,7 @@ void tg_door_hand_over(struct tg_door *door, enum tg_alpn protocol, struct tg_bu
 
 const struct tg_listener_config *tg_door_listener(const struct tg_door *door)
 {
-    return tg_worker_listener(door->base.worker, &door->base.info.local);
+    return tg_worker_listener(door->base.worker, door->base.info.local);
 }
 
 static bool keep(struct tg_door *door, struct tg_slice bytes)
@@ -163,7 +163,7 @@ static void read_header(struct tg_door *door)
     case TG_PROXY_DONE: break;
     }
     if (header.has_client)
-        door->base.info.peer = header.client;
+        tg_stream_set_peer(door->base.stream, &header.client);
     door->header_length = header.length;
     accept_or_admit(door, tg_door_listener(door));
 }
@@ -288,7 +288,7 @@ static bool is_sender(const struct tg_listener_config *listener, const struct tg
 static void begin(struct tg_door *door, const struct tg_listener_config *listener)
 {
     door->guarded = listener && (listener->tls || listener->accept.count > 0);
-    if (listener && listener->proxy_protocol && is_sender(listener, &door->base.info.peer))
+    if (listener && listener->proxy_protocol && is_sender(listener, door->base.info.peer))
         door->stage = TG_DOOR_PROXY_HEADER;
     else
         accept_or_admit(door, listener);
@@ -299,7 +299,8 @@ bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream)
     struct tg_door *door = calloc(1, sizeof *door);
     if (!door)
         return false;
-    struct tg_client_info info = { *tg_stream_peer(stream), *tg_stream_local(stream), NULL };
+    struct tg_client_info info = { tg_stream_peer(stream), tg_stream_local(stream), NULL };
+    door->sender = *info.peer;
     tg_client_enter(&door->base, &client_ops, worker, stream, &info);
     tg_text_init(&door->kept);
     tg_list_init(&door->call.link);

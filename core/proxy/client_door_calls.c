@@ -8,7 +8,7 @@ static void pin(struct tg_door *door, const struct tg_listener_config *listener)
         .lease = lease,
         .listener = listener,
         .info = &door->base.info,
-        .sender = tg_stream_peer(door->base.stream),
+        .sender = &door->sender,
     };
     lease->pinned++;
     tg_list_append(&lease->calls, &door->call.link);

@@ -14,6 +14,7 @@ enum tg_door_stage {
 
 struct tg_door {
     struct tg_client base;
+    struct tg_address sender; /* the other end of the connection, whatever a PROXY header says */
     enum tg_door_stage stage;
     struct tg_deadline deadline;
     bool guarded;        /* its listener asks for TLS, or has handlers: nobody comes in after that is gone */

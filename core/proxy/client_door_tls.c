@@ -43,8 +43,8 @@ void tg_door_report(struct tg_door *door, const char *what, const char *problem)
         worker->door_unlogged++;
         return;
     }
-    (void)tg_address_format(&door->base.info.peer, peer);
-    (void)tg_address_format(&door->base.info.local, local);
+    (void)tg_address_format(door->base.info.peer, peer);
+    (void)tg_address_format(door->base.info.local, local);
     tg_log(TG_LOG_INFO, "%s: %s of %s: %s (%llu more such lines were left out before)", local, what, peer,
            problem ? problem : "unknown", (unsigned long long)worker->door_unlogged);
     worker->door_logged_at = now;

@@ -13,7 +13,7 @@ void tg_client_h2_calm(struct tg_client_h2 *client, enum tg_h2_excess excess)
         return;
     }
     tg_counters_add(tg_loop_counters(client->base.worker->loop), TG_COUNTER_H2_CALMED, 1);
-    tg_address_format(&client->base.info.peer, text);
+    tg_address_format(client->base.info.peer, text);
     tg_log(TG_LOG_WARN, "client %s: HTTP/2 limit passed: %s; the connection ends with ENHANCE_YOUR_CALM", text,
            tg_h2_excess_name(excess));
     tg_h2_session_fail(&client->session, NGHTTP2_ENHANCE_YOUR_CALM, "a limit of HTTP/2 was passed");

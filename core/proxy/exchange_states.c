@@ -332,13 +332,13 @@ static struct tg_exchange *exchange_new(struct tg_worker *worker, struct tg_aren
 /* NULL: the current generation has no such listener. */
 static const struct tg_listener_config *identify_client(struct tg_exchange *exchange, const struct tg_client_info *info)
 {
-    const struct tg_listener_config *listener = tg_worker_listener(exchange->worker, &info->local);
+    const struct tg_listener_config *listener = tg_worker_listener(exchange->worker, info->local);
     const struct tg_settings *settings = &exchange->lease->snapshot->settings;
     struct tg_slice scheme = info->tls ? TG_SLICE("https") : TG_SLICE("http");
-    exchange->peer_address = info->peer;
-    tg_address_ip(&info->peer, exchange->peer_ip.bytes);
+    exchange->peer_address = *info->peer;
+    tg_address_ip(info->peer, exchange->peer_ip.bytes);
     exchange->listener = listener ? listener->name : TG_SLICE("");
-    exchange->listener_port = tg_address_port(&info->local);
+    exchange->listener_port = tg_address_port(info->local);
     exchange->tls = tg_tls_facts_ref(info->tls);
     tg_client_identify(&exchange->request, &exchange->peer_ip, scheme, &settings->trusted_proxies, &exchange->client);
     return listener;

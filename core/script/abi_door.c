@@ -7,7 +7,9 @@
 
 _Static_assert((int)TG_ABI_ALPN_H1 == (int)TG_ALPN_H1 && (int)TG_ABI_ALPN_H2 == (int)TG_ALPN_H2, "the same numbers");
 _Static_assert((int)TG_ABI_ACCEPT == (int)TG_PHASE_ACCEPT && (int)TG_ABI_CLIENT_HELLO == (int)TG_PHASE_CLIENT_HELLO &&
-                   (int)TG_ABI_NO_PHASE == (int)TG_PHASES,
+                   (int)TG_ABI_REQUEST_BODY == (int)TG_PHASE_REQUEST_BODY &&
+                   (int)TG_ABI_RESPONSE_BODY == (int)TG_PHASE_RESPONSE_BODY &&
+                   (int)TG_ABI_TRAILERS == (int)TG_PHASE_TRAILERS && (int)TG_ABI_NO_PHASE == (int)TG_PHASES,
                "the same numbers");
 
 static struct tg_door_call *call_of(const struct tg_abi_slot *slot)
@@ -32,7 +34,7 @@ const char *tg_abi_door_text(struct tg_abi_slot *slot, int32_t field)
 {
     const struct tg_door_call *call = call_of(slot);
     switch (field) {
-    case TG_ABI_DOOR_IP: return give_ip(slot, &call->info->peer);
+    case TG_ABI_DOOR_IP: return give_ip(slot, call->info->peer);
     case TG_ABI_DOOR_PEER_IP: return give_ip(slot, call->sender);
     case TG_ABI_DOOR_LISTENER: return tg_abi_give(slot, call->listener->name);
     case TG_ABI_DOOR_PROXY_HEADER: return give_unless_empty(slot, call->proxy_header);
@@ -44,7 +46,7 @@ const char *tg_abi_door_text(struct tg_abi_slot *slot, int32_t field)
 
 double tg_abi_door_port(struct tg_abi_slot *slot)
 {
-    uint16_t port = tg_address_port(&call_of(slot)->info->peer);
+    uint16_t port = tg_address_port(call_of(slot)->info->peer);
     return port ? port : NAN;
 }
 

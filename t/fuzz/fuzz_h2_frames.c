@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     require(tg_address_parse(TG_SLICE("127.0.0.1:9"), &peer, &why), "no address");
     struct tg_stream *stream = tg_stream_attach(loop, (struct tg_socket){ ends[1], NULL }, &peer, &none, NULL);
-    struct tg_client_info info = { .peer = peer, .local = peer };
+    struct tg_client_info info = { tg_stream_peer(stream), tg_stream_peer(stream), NULL };
     worker.connections++;
     require(stream && tg_client_h2_new(&worker, stream, &info, tg_loop_now(loop) + 10), "no connection");
     exchange_bytes(ends[0], greeting, sizeof greeting - 1);

@@ -349,8 +349,10 @@ void start(enum tg_method method, struct tg_slice text, enum tg_framing framing,
         tg_deadline_set(&f->deadline, INFINITY);
     f->client_reset = f->client_detached = f->got_end = false;
     const char *why;
-    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &f->info.peer, &why));
-    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &f->info.local, &why));
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &f->peer, &why));
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &f->local, &why));
+    f->info.peer = &f->peer;
+    f->info.local = &f->local;
     f->exchange = tg_exchange_start(&f->worker, &arena, &head, &f->client, &f->info);
     assert_non_null(f->exchange);
     turn();

@@ -29,7 +29,8 @@ struct exchange_rig {
 
     struct tg_client_side client;
     struct tg_deadline deadline;
-    struct tg_client_info info;        /* of the request to come */
+    struct tg_client_info info; /* of the request to come */
+    struct tg_address peer, local;
     const char *const *request_fields; /* of the request to come: name, value, ..., NULL */
     enum tg_version version;
     const char *path;     /* NULL: "/" */

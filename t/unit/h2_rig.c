@@ -440,7 +440,7 @@ static void connect_client(bool raw)
     r->stream = tg_stream_attach(r->loop, (struct tg_socket){ ends[1], NULL }, &peer, &none, NULL);
     assert_non_null(r->stream);
     r->worker.connections++;
-    struct tg_client_info info = { .peer = peer, .local = peer };
+    struct tg_client_info info = { tg_stream_peer(r->stream), tg_stream_peer(r->stream), NULL };
     assert_true(
         tg_client_h2_new(&r->worker, r->stream, &info, tg_loop_now(r->loop) + r->snapshot->settings.timeouts.header));
     if (raw) {

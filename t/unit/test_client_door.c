@@ -156,7 +156,7 @@ static void expect_peer(const char *ip)
     char text[46];
     struct tg_ip peer;
     const struct tg_client *client = tg_client_of_link(tg_list_first(&door.worker.clients));
-    tg_address_ip(&client->info.peer, peer.bytes);
+    tg_address_ip(client->info.peer, peer.bytes);
     text[tg_ip_format(&peer, text)] = '\0';
     assert_string_equal(text, ip);
 }

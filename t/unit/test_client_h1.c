@@ -58,7 +58,7 @@ static void open_connection(void)
     f->stream = tg_stream_attach(f->loop, (struct tg_socket){ ends[1], NULL }, &peer, &none, NULL);
     assert_non_null(f->stream);
     f->worker.connections++;
-    struct tg_client_info info = { .peer = peer, .local = peer };
+    struct tg_client_info info = { tg_stream_peer(f->stream), tg_stream_peer(f->stream), NULL };
     assert_true(
         tg_client_h1_new(&f->worker, f->stream, &info, tg_loop_now(f->loop) + f->snapshot->settings.timeouts.header));
 }

@@ -130,10 +130,11 @@ static struct up_call *start(struct tg_request_head *head, struct tg_arena *aren
 {
     assert_true(up->call_count < UP_CALLS);
     struct up_call *call = &up->calls[up->call_count++];
-    struct tg_client_info info = { 0 };
+    struct tg_address client, local;
+    struct tg_client_info info = { &client, &local, NULL };
     const char *why;
-    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &info.peer, &why));
-    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &info.local, &why));
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &client, &why));
+    assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &local, &why));
     call->side = (struct tg_client_side){ &client_ops, &call->deadline };
     tg_deadline_init(&call->deadline, up->loop, expired);
     call->exchange = tg_exchange_start(&up->worker, arena, head, &call->side, &info);
