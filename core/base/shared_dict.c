@@ -10,9 +10,8 @@ enum {
     BYTES_A_BUCKET = 128, /* of the limit */
     BUCKETS_MIN = 8,      /* of a shard */
     BUCKETS_MAX = 1 << 24,
-    BUCKETS_A_WRITE = 2,  /* looked through for expired entries */
-    EVICTED_AT_ONCE = 16, /* with one shard locked */
-    SPARE = 64,           /* bytes of a string's place that may lie idle, beside as many as it has */
+    BUCKETS_A_WRITE = 2, /* looked through for expired entries */
+    SPARE = 64,          /* bytes of a string's place that may lie idle, beside as many as it has */
 };
 
 /* --- memory --- */
@@ -236,20 +235,16 @@ static struct tg_shared_shard *oldest_shard(struct tg_shared_dict *dict)
     return shard;
 }
 
-/* One entry; a few where there is far too much. */
 static void evict_from(struct tg_shared_dict *dict, struct tg_shared_shard *shard)
 {
     struct tg_shared_visit visit = { .dict = dict, .shard = shard, .now = NAN };
-    uint64_t evicted = 0;
     pthread_mutex_lock(&shard->lock);
-    do {
-        if (tg_list_empty(&shard->ages))
-            break;
+    bool any = !tg_list_empty(&shard->ages);
+    if (any)
         tg_shared_remove(&visit, TG_CONTAINER_OF(shard->ages.previous, struct tg_shared_entry, age));
-    } while (++evicted < EVICTED_AT_ONCE && atomic_load(&dict->used) / 8 * 7 > (int64_t)atomic_load(&dict->limit));
     pthread_mutex_unlock(&shard->lock);
     free_garbage(visit.garbage);
-    atomic_fetch_add_explicit(&dict->evictions, evicted, memory_order_relaxed);
+    atomic_fetch_add_explicit(&dict->evictions, any, memory_order_relaxed);
 }
 
 static void evict(struct tg_shared_dict *dict)

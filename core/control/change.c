@@ -151,6 +151,7 @@ static bool follow_settings(struct tg_gateway *gateway, struct tg_generation *ge
     if (gateway->stopping.begun)
         return true;
     use_settings(gateway, &generation->snapshot->settings);
+    tg_script_resize_shared(generation->source);
     if (gateway->watcher)
         tg_watcher_follow(gateway->watcher, generation->source);
     return tg_listener_set_settle(&gateway->listeners, gateway->acceptor, why);
@@ -274,6 +275,7 @@ static void set_options(struct tg_loader *loader, struct tg_gateway *gateway)
     loader->options.file = gateway->options.file;
     loader->options.lua_path = gateway->options.lua_path;
     loader->options.registry = gateway->registry;
+    loader->options.shared = gateway->shared;
     loader->options.tls = &gateway->tls.made_with;
     loader->options.generation = gateway->generations.last_number + 1;
     loader->workers = gateway->workers ? gateway->worker_count : gateway->options.workers;

@@ -13,6 +13,7 @@
 #include "control/worker_thread.h"
 
 struct tg_changes;
+struct tg_shared_registry;
 struct tg_watcher;
 
 struct tg_gateway_options {
@@ -46,6 +47,7 @@ struct tg_gateway {
     struct tg_admin_socket socket;
     struct tg_admin_server *admin; /* NULL before the gateway is ready */
     struct tg_peer_registry *registry;
+    struct tg_shared_registry *shared;
     struct tg_tls_process tls;
     struct tg_memory_return memory;
     struct tg_worker_thread *workers; /* NULL before the first load */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/shared_registry.h"
 #include "control/change.h"
 #include "control/gateway.h"
 #include "control/libraries.h"
@@ -121,9 +122,10 @@ static bool make_parts(struct tg_gateway *gateway)
     tg_generations_init(&gateway->generations);
     tg_changes_init(gateway->changes, gateway);
     gateway->registry = tg_peer_registry_new(gateway->loop);
+    gateway->shared = tg_shared_registry_new();
     if (gateway->options.watch)
         gateway->watcher = tg_watcher_new(gateway->loop, on_files_changed, gateway);
-    return gateway->registry && tg_tls_process_init(&gateway->tls, gateway->loop) &&
+    return gateway->registry && gateway->shared && tg_tls_process_init(&gateway->tls, gateway->loop) &&
            tg_signals_init(&gateway->signals, gateway->loop, on_signal, gateway) && make_logs(gateway) &&
            (gateway->watcher || !gateway->options.watch);
 }
@@ -149,6 +151,7 @@ static void free_parts(struct tg_gateway *gateway)
         tg_watcher_free(gateway->watcher);
     if (gateway->registry)
         tg_peer_registry_free(gateway->registry);
+    tg_shared_registry_free(gateway->shared);
     tg_tls_process_deinit(&gateway->tls);
     tg_memory_return_deinit(&gateway->memory);
     if (gateway->logs) {

@@ -196,6 +196,62 @@ int32_t tg_abi_hello_ask(struct tg_abi_slot *slot, const char *path, uint32_t le
 const char *tg_abi_hello_certificates(struct tg_abi_slot *slot);
 const char *tg_abi_hello_client_cas(struct tg_abi_slot *slot);
 
+/* Shared dictionaries. Types are those of enum tg_shared_type; a result is one of them where a value is asked for, else
+ * as tg_abi_shared_result says. The value lies in tg_abi_shared_value until the next call. Seconds to live: INFINITY is
+ * for ever. */
+struct tg_shared_dict;
+struct tg_abi_dictionary {
+    struct tg_shared_dict *__dict; /* NULL while the configuration is read */
+    int32_t __number;
+};
+struct tg_abi_value {
+    double number, version;
+    const char *text;
+    uint32_t length;
+};
+enum tg_abi_shared_type {
+    TG_ABI_SHARED_NONE,
+    TG_ABI_SHARED_NUMBER,
+    TG_ABI_SHARED_BOOLEAN,
+    TG_ABI_SHARED_STRING,
+    TG_ABI_SHARED_LIST,
+};
+enum tg_abi_shared_result {
+    TG_ABI_SHARED_DONE = 0,
+    TG_ABI_SHARED_KEPT = -1,
+    TG_ABI_SHARED_WRONG_TYPE = -2,
+    TG_ABI_SHARED_TOO_LARGE = -3,
+    TG_ABI_SHARED_NO_MEMORY = -4,
+    TG_ABI_SHARED_CANT_WAIT = -5,
+};
+enum tg_abi_shared_store { TG_ABI_SHARED_SET, TG_ABI_SHARED_ADD, TG_ABI_SHARED_REPLACE };
+const struct tg_abi_value *tg_abi_shared_value(struct tg_abi_control *control);
+int32_t tg_abi_shared_get(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                          uint32_t key_length);
+int32_t tg_abi_shared_store(struct tg_shared_dict *dict, const char *key, uint32_t key_length, int32_t how,
+                            int32_t type, double number, const char *text, uint32_t length, double seconds);
+/* Writes the new value where the old one equals what is expected; a type NONE is no value, on either side. */
+int32_t tg_abi_shared_swap(struct tg_shared_dict *dict, const char *key, uint32_t key_length, int32_t old_type,
+                           double old_number, const char *old_text, uint32_t old_length, int32_t type, double number,
+                           const char *text, uint32_t length, double seconds);
+/* An absent key counts from `initial`, for so many seconds; NaN: it is KEPT. */
+int32_t tg_abi_shared_add(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                          uint32_t key_length, double by, double initial, double seconds);
+int32_t tg_abi_shared_delete(struct tg_shared_dict *dict, const char *key, uint32_t key_length);
+int32_t tg_abi_shared_expire(struct tg_shared_dict *dict, const char *key, uint32_t key_length, double seconds);
+double tg_abi_shared_left(struct tg_shared_dict *dict, const char *key, uint32_t key_length);
+/* The length is the value's number. */
+int32_t tg_abi_shared_push(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                           uint32_t key_length, int32_t type, double number, const char *text, uint32_t length);
+int32_t tg_abi_shared_pop(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                          uint32_t key_length);
+/* Their number is the value's, and its text has each key behind its length: two bytes, the lower one first. */
+int32_t tg_abi_shared_keys(struct tg_abi_control *control, struct tg_shared_dict *dict, uint32_t max);
+void tg_abi_shared_clear(struct tg_shared_dict *dict);
+/* NONE: the coroutine is woken at the next write of the key. */
+int32_t tg_abi_shared_watch(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                            uint32_t key_length, double seen);
+
 /* Waiting: Lua registers what it waits for, then yields. 0: nothing that could wait is running. */
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds);
 int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, int32_t serial);

@@ -25,6 +25,7 @@ static struct tg_snapshot *make_snapshot(struct tg_vm *vm, const struct tg_scrip
         .source = vm->source,
         .snapshot = tg_snapshot_new(),
         .registry = options->registry,
+        .shared = options->shared,
         .tls = options->tls,
         .warnings = options->warnings,
     };

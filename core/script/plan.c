@@ -215,6 +215,27 @@ static void read_groups(struct tg_plan *plan)
     lua_pop(plan->L, 1);
 }
 
+/* Those there are keep their size until the generation becomes current. */
+static void read_shared(struct tg_plan *plan)
+{
+    struct tg_generation_source *source = plan->source;
+    size_t count = tg_plan_enter(plan, "shared");
+    source->shared = tg_arena_alloc_zeroed(&source->arena, count * sizeof(*source->shared) + 1);
+    if (!source->shared)
+        luaL_error(plan->L, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        tg_plan_item(plan, i);
+        struct tg_source_shared *entry = &source->shared[i];
+        entry->size = tg_plan_size(plan, "size", TG_SHARED_SIZE_MIN);
+        entry->shared = tg_shared_acquire(plan->shared, tg_plan_text(plan, "name"), entry->size);
+        if (!entry->shared)
+            luaL_error(plan->L, "out of memory");
+        source->shared_count++;
+        lua_pop(plan->L, 1);
+    }
+    lua_pop(plan->L, 1);
+}
+
 int tg_plan_read(lua_State *L)
 {
     struct tg_plan *plan = lua_touserdata(L, 2);
@@ -225,6 +246,7 @@ int tg_plan_read(lua_State *L)
     read_listeners(plan);
     read_groups(plan);
     tg_plan_read_routes(plan);
+    read_shared(plan);
     if (!tg_snapshot_finish(plan->snapshot))
         return luaL_error(L, "out of memory");
     return 0;

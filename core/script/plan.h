@@ -10,6 +10,7 @@ struct tg_plan {
     struct tg_generation_source *source; /* gets uses and orders */
     struct tg_snapshot *snapshot;
     struct tg_peer_registry *registry;
+    struct tg_shared_registry *shared; /* may be NULL */
     struct tg_script_tls *tls;
     struct tg_text *warnings; /* may be NULL */
 };

@@ -61,6 +61,7 @@ static struct tg_run *run_alloc(struct tg_vm *vm)
     tg_list_init(&run->link);
     tg_list_init(&run->watchers);
     tg_list_init(&run->watching);
+    tg_list_init(&run->waits);
     tg_task_init(&run->step, run_step);
     run->next = vm->all_runs;
     vm->all_runs = run;
@@ -140,8 +141,19 @@ static void stop_watching(struct tg_run *run)
     }
 }
 
+static void cancel_waits(struct tg_run *run)
+{
+    struct tg_list *node;
+    while ((node = tg_list_first(&run->waits))) {
+        struct tg_run_wait *wait = TG_CONTAINER_OF(node, struct tg_run_wait, link);
+        tg_list_remove(node);
+        wait->cancel(wait);
+    }
+}
+
 static void forget_wait(struct tg_run *run)
 {
+    cancel_waits(run);
     run->waiting = run->put_off = false;
     if (run->timer_ready)
         tg_deadline_clear(&run->timer);
@@ -151,7 +163,8 @@ static void forget_wait(struct tg_run *run)
 
 static inline void stop_waiting(struct tg_run *run)
 {
-    if (run->waiting || !tg_list_empty(&run->step.link) || !tg_list_empty(&run->watching))
+    if (run->waiting || !tg_list_empty(&run->step.link) || !tg_list_empty(&run->watching) ||
+        !tg_list_empty(&run->waits))
         forget_wait(run);
 }
 
@@ -336,6 +349,25 @@ static void forget_failed_wait(struct tg_run *run)
 {
     if (run->waiting)
         stop_waiting(run);
+}
+
+struct tg_run *tg_run_to_wait(struct tg_vm *vm)
+{
+    if (vm->current)
+        forget_failed_wait(vm->current);
+    return vm->current;
+}
+
+void tg_run_wait_for(struct tg_run *run, struct tg_run_wait *wait, void (*cancel)(struct tg_run_wait *wait))
+{
+    wait->run = run;
+    wait->cancel = cancel;
+    tg_list_append(&run->waits, &wait->link);
+}
+
+void tg_run_wake(struct tg_run *run)
+{
+    tg_loop_defer(run->vm->loop, &run->step);
 }
 
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds)

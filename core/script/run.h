@@ -25,8 +25,9 @@ struct tg_run {
     bool waiting;     /* it has said what it waits for, and yields next */
     bool put_off;     /* its step has to wait for the next turn */
     bool started;
-    int arguments;       /* of a task that hasn't started: on its stack, above the function */
-    struct tg_task step; /* starts the task, or resumes who waited for one */
+    int arguments;        /* of a task that hasn't started: on its stack, above the function */
+    struct tg_task step;  /* starts the task, or resumes who waited for one */
+    struct tg_list waits; /* struct tg_run_wait of what it waits for */
 };
 
 /* A coroutine without function or arguments, or NULL when out of memory. */
@@ -36,6 +37,18 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments);
 /* Ends it, whatever it is doing: it is never resumed again, and who waits for it is told. A thread that has not ended
  * in order is dropped. */
 void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome);
+/* What a coroutine waits for beside a time and tasks. Who made it calls tg_run_wake when it has come. */
+struct tg_run_wait {
+    struct tg_list link;
+    struct tg_run *run;
+    void (*cancel)(struct tg_run_wait *wait); /* the coroutine goes on or ends: it waits for this no more */
+};
+
+/* The coroutine that runs and is about to say what it waits for; NULL: there is none. */
+struct tg_run *tg_run_to_wait(struct tg_vm *vm);
+void tg_run_wait_for(struct tg_run *run, struct tg_run_wait *wait, void (*cancel)(struct tg_run_wait *wait));
+/* It goes on after the current event. */
+void tg_run_wake(struct tg_run *run);
 /* Ends all tasks in the list. */
 void tg_run_free_tasks(struct tg_list *tasks);
 /* Writes the failure to the error log, with traceback, and counts it. `doing`: "the request phase". */

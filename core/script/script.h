@@ -16,6 +16,7 @@
 #define TG_SCRIPT_STACK ((size_t)128 * 1024 * 1024)
 
 struct tg_peer_registry;
+struct tg_shared_registry;
 struct tg_ticket_keys;
 struct tg_tls_library;
 
@@ -40,6 +41,7 @@ struct tg_script_load_options {
     const char *lua_path; /* a folder whose lua/ and scripts/ win over the embedded ones; may be NULL */
     uint64_t generation;
     struct tg_peer_registry *registry; /* the snapshot takes its peers from there */
+    struct tg_shared_registry *shared; /* NULL: the generation has dictionaries of its own */
     struct tg_script_tls *tls;         /* not used by two loads at a time */
     struct tg_text *warnings;          /* gets lines about what isn't wrong but should be known; may be NULL */
     uint32_t worker_count;             /* what tg.worker.count says */
@@ -70,6 +72,9 @@ struct tg_generation_source *tg_generation_source_ref(struct tg_generation_sourc
 void tg_generation_source_unref(struct tg_generation_source *source);
 size_t tg_generation_source_count(const struct tg_generation_source *source);
 const struct tg_source_entry *tg_generation_source_entry(const struct tg_generation_source *source, size_t index);
+
+/* Gives the shared dictionaries the sizes that this generation names: it is the current one from now on. */
+void tg_script_resize_shared(const struct tg_generation_source *source);
 
 /* Builds a worker's VM: runs the same top level again and compares what it declares. Blocks; in a loader thread, or in
  * the worker's own. NULL: `error` names the first difference, or what the top level raised. It holds references to

@@ -70,6 +70,8 @@ void tg_generation_source_unref(struct tg_generation_source *source)
         tg_source_forget_secrets(source);
         tg_map_free(source->secrets);
     }
+    for (size_t i = 0; i < source->shared_count; i++)
+        tg_shared_release(source->shared[i].shared);
     free_map(source->globs);
     free_map(source->values);
     free(source->entries);
@@ -380,6 +382,26 @@ int tg_source_lua_read_file(lua_State *L)
         return read_failed(L, path.at);
     lua_pushlstring(L, content->at, content->length);
     return 1;
+}
+
+int tg_source_lua_dictionary(lua_State *L)
+{
+    const struct tg_generation_source *source = source_of(L);
+    struct tg_slice name = check_slice(L, 1);
+    for (size_t i = 0; i < source->shared_count; i++) {
+        if (tg_slice_equal(source->shared[i].shared->name, name)) {
+            lua_pushlightuserdata(L, source->shared[i].shared->dict);
+            return 1;
+        }
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+void tg_script_resize_shared(const struct tg_generation_source *source)
+{
+    for (size_t i = 0; i < source->shared_count; i++)
+        tg_shared_dict_resize(source->shared[i].shared->dict, source->shared[i].size);
 }
 
 int tg_source_lua_getenv(lua_State *L)

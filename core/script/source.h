@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/shared_registry.h"
 #include "script/script.h"
 
 struct tg_source_chunk {
@@ -20,6 +21,12 @@ struct tg_source_use {
     struct tg_slice name, at;
     uint32_t phases; /* bit mask of enum tg_phase */
     bool must_run;
+};
+
+/* A shared dictionary that the generation names, and the size it is to have there. */
+struct tg_source_shared {
+    struct tg_shared *shared;
+    uint64_t size;
 };
 
 /* The uses of a route in the order of its chain; the last entry of the array is the one of requests without a route. */
@@ -59,6 +66,8 @@ struct tg_generation_source {
     const struct tg_source_use *uses;
     size_t use_count;
     const struct tg_source_order *orders;
+    struct tg_source_shared *shared; /* in the arena; each is held */
+    size_t shared_count;
     struct tg_text scratch; /* while loading */
 };
 
@@ -68,7 +77,7 @@ struct tg_generation_source *tg_source_new(const struct tg_script_load_options *
  * module(name): chunk, whether it is the library's; or nil, what is wrong
  * main(): chunk; or nil, message. config_file(path): the same
  * read_file(path): text; or nil, message. file_digest(path): hex digits; or nil, message. glob(pattern): list
- * getenv(name): string or nil */
+ * getenv(name): string or nil. dictionary(name): a light userdata, or nil */
 int tg_source_lua_module(lua_State *L);
 int tg_source_lua_main(lua_State *L);
 int tg_source_lua_config_file(lua_State *L);
@@ -76,6 +85,7 @@ int tg_source_lua_read_file(lua_State *L);
 int tg_source_lua_file_digest(lua_State *L);
 int tg_source_lua_glob(lua_State *L);
 int tg_source_lua_getenv(lua_State *L);
+int tg_source_lua_dictionary(lua_State *L);
 
 /* Pushes the compiled chunk of a file of the library, such as "tidegate/runtime/boot.lua"; or nil and a message. */
 int tg_source_push_library(lua_State *L, struct tg_generation_source *source, const char *name);

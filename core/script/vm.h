@@ -87,6 +87,7 @@ struct tg_vm {
     struct tg_text scratch;
     struct tg_list owned; /* struct tg_abi_owned: see script/owned.h */
     uint32_t owned_count;
+    struct tg_abi_sharing *sharing;   /* of abi_shared.c, owned; NULL until used */
     struct tg_abi_hashing *hashing;   /* of abi_hash.c, owned; NULL until used */
     struct tg_abi_matching *matching; /* of abi_regex.c, the same */
     char uuid[40];

@@ -28,7 +28,7 @@ local tg = {
 
 tg.null = tg.json.null
 
-for _, name in ipairs { "settings", "listen", "upstream", "route", "files" } do
+for _, name in ipairs { "settings", "listen", "upstream", "route", "files", "shared" } do
   for word, declare in pairs(require("tidegate.config.words." .. name).words) do tg[word] = declare end
 end
 
@@ -41,8 +41,9 @@ for _, name in ipairs(require "tidegate.runtime.lazy") do LAZY[name] = true end
 
 -- Names that the API has and this version has not.
 local LATER = {
-  shared = true, timer = true, tcp = true, udp = true, dns = true, redis = true, cache = true, limit = true,
+  tcp = true, udp = true, dns = true, redis = true,
   crypto = true, jwt = true, cookie = true, time = true,
+  timer = true, cache = true, limit = true,
   metrics = true, semaphore = true,
 }
 

@@ -549,6 +549,102 @@ function Task:wait(timeout) end
 ---Ends the task where it waits.
 function Task:cancel() end
 
+--- Memory that all workers and generations share.
+---@class tidegate.Dictionary
+---@field name string
+local Dictionary = {}
+
+---The value; nil where there is none. Nil and "invalid" for a list.
+---@param key string
+---@return string|number|boolean|nil value, string? err, string? detail
+function Dictionary:get(key) end
+
+---Sets the value, for `ttl` seconds, or until it is evicted. Nil and "too_large" or "busy" where there is no room.
+---@param key string
+---@param value string|number|boolean
+---@param ttl number?
+---@return true? done, string? err, string? detail
+function Dictionary:set(key, value, ttl) end
+
+---Sets it where there is no value; false: there is one.
+---@param key string
+---@param value string|number|boolean
+---@param ttl number?
+---@return boolean? done, string? err, string? detail
+function Dictionary:add(key, value, ttl) end
+
+---Sets it where there is a value; false: there is none.
+---@param key string
+---@param value string|number|boolean
+---@param ttl number?
+---@return boolean? done, string? err, string? detail
+function Dictionary:replace(key, value, ttl) end
+
+---Whether there was one.
+---@param key string
+---@return boolean
+function Dictionary:delete(key) end
+
+---Adds to a number; the sum. An absent key counts from `initial` and lives for `ttl` seconds; without `initial`: nil,
+---"not_found".
+---@param key string
+---@param by number?
+---@param initial number?
+---@param ttl number?
+---@return number? sum, string? err, string? detail
+function Dictionary:incr(key, by, initial, ttl) end
+
+---Sets `value` where the value is `old` (nil: where there is none); a `value` of nil deletes.
+---@param key string
+---@param old string|number|boolean|nil
+---@param value string|number|boolean|nil
+---@param ttl number?
+---@return boolean? done, string? err, string? detail
+function Dictionary:cas(key, old, value, ttl) end
+
+---Seconds until it expires, math.huge: never; or nil, "not_found".
+---@param key string
+---@return number? seconds, string? err
+function Dictionary:ttl(key) end
+
+---Lets it expire in `ttl` seconds, nil: never. False: there is none.
+---@param key string
+---@param ttl number?
+---@return boolean
+function Dictionary:expire(key, ttl) end
+
+---Adds at the end of a list; its length.
+---@param key string
+---@param value string|number|boolean
+---@return integer? length, string? err, string? detail
+function Dictionary:push(key, value) end
+
+---Takes the oldest value of a list; nil: there is none.
+---@param key string
+---@return string|number|boolean|nil value, string? err, string? detail
+function Dictionary:pop(key) end
+
+---The length of a list.
+---@param key string
+---@return integer? length, string? err, string? detail
+function Dictionary:len(key) end
+
+---Up to `max` keys, in no order.
+---@param max integer?  1024
+---@return string[]? keys, string? err, string? detail
+function Dictionary:keys(max) end
+
+---Removes everything.
+function Dictionary:clear() end
+
+---A value of another version than the one that was seen (nil: any), and its version; of a list its length. Nil,
+---"timeout": there is none so far. Waits.
+---@param key string
+---@param version number?
+---@param timeout number?
+---@return string|number|boolean|nil value, number|string version_or_err, string? detail
+function Dictionary:watch(key, version, timeout) end
+
 ---@class tidegate.Json
 ---@field null userdata
 local Json = {}
@@ -719,6 +815,11 @@ function tg.uuid() end
 ---Waits.
 ---@param seconds number
 function tg.sleep(seconds) end
+
+---The dictionary of that name. At load it is declared by being named, with `{ size = bytes }` behind it or 1 MB.
+---@param name string
+---@return tidegate.Dictionary|fun(fields: { size: integer? }): tidegate.Dictionary
+function tg.shared(name) end
 
 ---Starts a task, which ends with the request that started it.
 ---@param f fun(...): any

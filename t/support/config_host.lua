@@ -66,6 +66,12 @@ function config_host.new(files, environment)
   end
   function host.getenv(name) return environment and environment[name] end
   function host.sleep() end
+  function host.dictionary(name, set_size)
+    return setmetatable({ name = name }, { __call = function(self, fields)
+      set_size(fields)
+      return self
+    end })
+  end
   function host.log(level, message, fields)
     table.insert(host.logged, { level = level, message = message, fields = fields })
   end

@@ -12,6 +12,7 @@ place.library()
 ---@field listeners table[]
 ---@field upstreams table<string, table>
 ---@field splits table<string, table>
+---@field shared table<string, table>
 ---@field routes table[]
 ---@field uses table[]
 ---@field global_uses integer[]
@@ -25,6 +26,7 @@ function declarations.reset()
   declarations.closed = false
   declarations.settings = nil
   declarations.listeners, declarations.upstreams, declarations.splits = {}, {}, {}
+  declarations.shared = {}
   declarations.routes, declarations.uses, declarations.global_uses = {}, {}, {}
   declarations.pending, declarations.group, declarations.including = {}, nil, {}
 end

@@ -11,6 +11,7 @@
 --   load_file(path)  compiled chunk of that configuration file, or nil, err; chunk name "@" and the short path
 --   getenv(name)     string or nil
 --   version          string; generation, worker_id (0 in the loader), worker_count: integers
+--   dictionary(name, set_size)  the object that tg.shared gives; set_size takes the table behind the name
 --   now() clock() random() uuid() crc32(s) sleep(seconds) log(level, message, fields)
 --
 -- and `require`: folder of gateway.lua, then lua_modules/, then embedded `scripts.NAME` and `tidegate.*`. The tasks of
@@ -71,6 +72,7 @@
 --   global_uses          list of numbers of uses: those of `tg.use`
 --   splits               list, sorted by name: { name, at, salt, control, arms, request_header?, response_header? };
 --                        arms: list, sorted by name, of { name, share, upstream? }; share in hundredths of a percent
+--   shared               list, sorted by name: { name, size }; those of the library are always there
 --   routes               list: each
 --     name, at
 --     hosts              list, lower case; "*.x" is any name below x, at any depth; empty: any
@@ -101,6 +103,7 @@ local handlers = require "tidegate.config.handlers"
 local place = require "tidegate.config.place"
 local routes = require "tidegate.config.routes"
 local settings = require "tidegate.config.words.settings"
+local shared = require "tidegate.config.words.shared"
 local suggest = require "tidegate.config.suggest"
 local values = require "tidegate.config.values"
 
@@ -178,10 +181,11 @@ function plan.build()
   check_splits()
   local uses = resolve_uses(route_list)
   check_hellos()
+  shared.add_own()
   return {
     settings = complete, listeners = listeners(), upstreams = by_name(declarations.upstreams, as_it_is),
     splits = by_name(declarations.splits, split_entry), routes = route_list, uses = uses,
-    global_uses = declarations.global_uses,
+    global_uses = declarations.global_uses, shared = shared.plan_entries(),
   }
 end
 

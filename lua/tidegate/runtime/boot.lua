@@ -3,6 +3,7 @@
 --   module(name)          chunk of that module, and whether it is the library's; or nil, what is wrong
 --   main()                chunk of the main file; config_file(path): of an included one; or nil, message
 --   read_file(path), file_digest(path), glob(pattern), getenv(name)   of this generation
+--   dictionary(name)      pointer of a shared dictionary that the generation names
 --   spawn(main, task, f, ...)   starts a task: pointer and serial; cancel(pointer, serial)
 --                         gives false where it is the one that runs
 --   abi                   declarations for ffi.cdef
@@ -162,6 +163,7 @@ end
 
 ---From here on phases run.
 function boot.seal()
+  require("tidegate.runtime.dictionary").open()
   host.phase = "run"
 end
 

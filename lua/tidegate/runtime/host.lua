@@ -42,6 +42,10 @@ return function(host, core)
   host.read_file, host.file_digest = core.read_file, core.file_digest
   host.glob, host.getenv = core.glob, core.getenv
 
+  function host.dictionary(name, set_size)
+    return require("tidegate.runtime.dictionary").new(name, set_size)
+  end
+
   function host.now() return C.tg_abi_now(control) end
   function host.clock() return C.tg_abi_clock(control) end
   function host.random() return C.tg_abi_random() end
