@@ -164,6 +164,7 @@ static void add_malformed_head(struct peer *peer)
 static void add_unanswered(struct peer *peer)
 {
     begin_request(peer, true, attack.path, 0);
+    attack.frames++; /* as many requests a second as the legal ones are */
 }
 
 static void add_continuation(struct peer *peer)
