@@ -3,7 +3,10 @@
  * their number asks for. */
 #include "proxy/pool_state.h"
 
+enum { ORPHANS = 8 }; /* dials to a peer that go on though those they were for have gone */
+
 static const double PAUSE_AFTER_FAILURE = 1; /* seconds */
+static const char never_greeted[] = "the connection ended before the peer's SETTINGS came";
 static const char no_websocket[] = "the peer speaks HTTP/2 without WebSocket (RFC 8441)";
 
 static struct tg_pool_waiter *waiter_at(struct tg_list *link)
@@ -58,6 +61,12 @@ static bool dial_alone(struct tg_pool_waiter *waiter)
     waiter->entry->line--;
     tg_deadline_clear(&waiter->limit); /* the dial has its own */
     return true;
+}
+
+static void limit_wait(struct tg_pool_waiter *waiter)
+{
+    const struct tg_dial_limits *limits = &waiter->entry->terms.limits;
+    tg_deadline_in(&waiter->limit, limits->connect + (waiter->peer->tls ? limits->tls : 0));
 }
 
 static struct tg_pool_waiter *first_in_line(const struct tg_pool_peer *entry)
@@ -212,6 +221,7 @@ static void opened_h2(struct tg_pool *pool, struct tg_pool_peer *entry, struct t
         waiter->dial = NULL;
         dial->context = NULL;
         entry->line++;
+        limit_wait(waiter);
     }
     if (!connection) {
         if (waiter)
@@ -254,14 +264,19 @@ static void changed(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 
         dial_for_line(pool, entry, connection->peer);
 }
 
+/* A connection that ended before the peer had said anything was none: the next would be lost as fast. */
 static void gone(struct tg_upstream_h2_keeper *keeper, struct tg_upstream_h2 *connection)
 {
     struct tg_pool *pool = TG_CONTAINER_OF(keeper, struct tg_pool, h2_keeper);
     struct tg_pool_peer *entry = tg_pool_find_peer(pool, connection->peer);
+    bool greeted = tg_upstream_h2_greeted(connection);
+    if (!greeted)
+        entry->dial_failed_at = tg_loop_now(pool->worker->loop);
     if (!first_in_line(entry))
         return;
-    dial_for_line(pool, entry, connection->peer);
-    fail_hopeless(entry, TG_REASON_OVERLOAD, NULL);
+    if (greeted)
+        dial_for_line(pool, entry, connection->peer);
+    fail_hopeless(entry, greeted ? TG_REASON_OVERLOAD : TG_REASON_RESET, greeted ? NULL : never_greeted);
 }
 
 /* --- waiting --- */
@@ -292,11 +307,10 @@ static struct tg_pool_waiter *new_waiter(struct tg_pool *pool, struct tg_pool_pe
 
 static bool wait_in_line(struct tg_pool_waiter *waiter)
 {
-    struct tg_pool_peer *entry = waiter->entry;
-    const struct tg_dial_limits *limits = &entry->terms.limits;
-    tg_deadline_in(&waiter->limit, limits->connect + (waiter->peer->tls ? limits->tls : 0));
-    dial_for_line(waiter->pool, entry, waiter->peer);
-    return has_hope(waiter);
+    limit_wait(waiter);
+    dial_for_line(waiter->pool, waiter->entry, waiter->peer);
+    /* Others may be first, and be able to wait for what won't do for this one. */
+    return has_hope(waiter) || start_dial(waiter->pool, waiter->entry, waiter->peer, false);
 }
 
 void tg_pool_wait(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_exchange *exchange, struct tg_peer *peer,
@@ -315,10 +329,16 @@ void tg_pool_wait(struct tg_pool *pool, struct tg_pool_peer *entry, struct tg_ex
         fail_waiter(waiter, TG_REASON_OVERLOAD, NULL);
 }
 
+/* What is being opened for it serves the next request; but one that leaves over and over opens no more and more. */
 void tg_pool_wait_no_more(struct tg_exchange *exchange)
 {
-    if (exchange->connecting)
-        stop_waiting(exchange->connecting);
+    struct tg_pool_waiter *waiter = exchange->connecting;
+    if (!waiter)
+        return;
+    struct tg_dial *dial = waiter->dial;
+    stop_waiting(waiter);
+    if (dial && count_shared(&waiter->entry->dials) > ORPHANS)
+        tg_dial_cancel(dial);
 }
 
 void tg_pool_wait_init(struct tg_pool *pool)

@@ -139,7 +139,7 @@ static bool is_within_budget(struct tg_upstream_h2 *connection, const nghttp2_fr
 {
     begin_budget(connection);
     switch (frame->hd.type) {
-    case NGHTTP2_DATA: return frame->hd.length > 0 || ++connection->empty_frames <= EMPTY_FRAMES;
+    case NGHTTP2_DATA: return frame->hd.length > frame->data.padlen || ++connection->empty_frames <= EMPTY_FRAMES;
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_GOAWAY: return true;

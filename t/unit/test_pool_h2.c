@@ -219,6 +219,41 @@ static void test_a_peer_that_speaks_http_1_is_no_peer_of_http_2(void **state)
     assert_true(up->server.accepted <= 3);
 }
 
+/* Others are first in line, and could do with the connection that is there. */
+static void test_a_refused_stream_behind_a_line_gets_a_connection_too(void **state)
+{
+    (void)state;
+    up->group->h2_streams = 2;
+    up->group->h2_connections = 1;
+    up->server.answer = UP_HOLD;
+    start_many(5);
+    up_until(&up->server.requests, 2);
+    run_turns(up->loop, 3);
+    up_advance(0.01);
+    up_reset(up_connection(0), up_connection(0)->streams[0], NGHTTP2_REFUSED_STREAM);
+    up_until(&up->server.accepted, 2);
+    answer_all(5, 2);
+    assert_all_were_answered(0);
+}
+
+/* Who waits for the peer's settings waits for no connection that never brings them: each would be followed by the next
+ * at once. */
+static void test_connections_that_end_before_the_settings_aren_t_opened_over_and_over(void **state)
+{
+    (void)state;
+    up->server.late_settings = true;
+    struct up_call *call = up_websocket();
+    for (int turns = 0; turns < 400 && up->over == 0; turns++) {
+        for (int i = 0; i < up->server.accepted; i++)
+            if (up_connection(i)->open)
+                up_close(up_connection(i));
+        run_turns(up->loop, 1);
+    }
+    assert_int_equal(up->over, 1);
+    assert_int_equal(call->status, 502);
+    assert_true(up->server.accepted <= 3);
+}
+
 /* --- GOAWAY --- */
 
 /* [W01] */
@@ -513,6 +548,26 @@ static void test_a_flood_of_empty_data_ends_the_connection(void **state)
     assert_true(up->calls[0].reset);
 }
 
+/* [W05] Frames of nothing but padding are as empty. */
+static void test_a_flood_of_padding_ends_the_connection(void **state)
+{
+    (void)state;
+    uint8_t data[9 + 1] = { 0, 0, 1, 0, NGHTTP2_FLAG_PADDED, 0, 0, 0, 1, 0 };
+    up->server.answer = UP_HOLD;
+    start_many(1);
+    up_until(&up->server.requests, 1);
+    up_respond(up_connection(0), 1, "200", NULL, false);
+    up_flush(up_connection(0));
+    up_until(&up->heads, 1);
+    for (int i = 0; i < 8000 && up->over == 0; i++) {
+        up_write(up_connection(0), data, sizeof data);
+        if (i % 200 == 0)
+            run_turns(up->loop, 1);
+    }
+    up_until(&up->over, 1);
+    assert_true(up->calls[0].reset);
+}
+
 static void test_an_endless_header_section_ends_the_connection(void **state)
 {
     (void)state;
@@ -622,6 +677,8 @@ int main(void)
         TEST(test_clients_that_leave_during_the_dial_leave_a_connection),
         TEST(test_a_failed_dial_fails_all_that_wait_for_it),
         TEST(test_a_peer_that_speaks_http_1_is_no_peer_of_http_2),
+        TEST(test_a_refused_stream_behind_a_line_gets_a_connection_too),
+        TEST(test_connections_that_end_before_the_settings_aren_t_opened_over_and_over),
         TEST(test_streams_beyond_goaway_go_elsewhere_and_those_below_go_on),
         TEST(test_a_post_beyond_goaway_goes_elsewhere),
         TEST(test_a_goaway_that_names_no_stream_ends_the_connection_s_use),
@@ -639,6 +696,7 @@ int main(void)
         TEST(test_grpc_gets_few_pings_and_fewer_when_it_complains),
         TEST(test_a_flood_of_settings_ends_the_connection),
         TEST(test_a_flood_of_empty_data_ends_the_connection),
+        TEST(test_a_flood_of_padding_ends_the_connection),
         TEST(test_an_endless_header_section_ends_the_connection),
         TEST(test_a_websocket_goes_over_an_extended_connect),
         TEST(test_a_tunnel_whose_second_half_is_reset_ends),

@@ -63,6 +63,52 @@ static void test_a_first_burst_ends_on_the_connection_that_is_ready_first(void *
     assert_int_equal(up_pooled(), 1);
 }
 
+/* As if the other had been started first. */
+static void cross_dials(struct tg_dial *one, struct tg_dial *other)
+{
+    struct tg_pool_waiter *waiter = one->context, *second = other->context;
+    waiter->dial = other;
+    second->dial = one;
+    one->context = second;
+    other->context = waiter;
+}
+
+/* The second's dial is ready first, and the first takes it: the second waits with the others, and no longer than they.
+ */
+static void test_who_gave_his_connection_away_doesn_t_wait_for_ever(void **state)
+{
+    (void)state;
+    up->group->h2_streams = up->group->h2_connections = 1;
+    up->group->timeouts.connect = up->group->timeouts.tls = 0.2;
+    up->server.answer = UP_HOLD;
+    up_get();
+    up_get();
+    run_turns(up->loop, 1);
+    cross_dials(TG_CONTAINER_OF(up_entry()->dials.next, struct tg_dial, link),
+                TG_CONTAINER_OF(up_entry()->dials.next->next, struct tg_dial, link));
+    up_until(&up->server.requests, 1);
+    up_until(&up->over, 1);
+    assert_int_equal(up->calls[1].status, 504);
+    assert_int_equal(up->server.requests, 1);
+}
+
+static void test_clients_that_leave_leave_few_dials(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 50; i++)
+        up_get();
+    run_turns(up->loop, 1);
+    int dials = 0;
+    for (int i = 0; i < 50; i++)
+        up_leave(&up->calls[i]);
+    run_turns(up->loop, 1);
+    for (struct tg_list *link = up_entry()->dials.next; link != &up_entry()->dials; link = link->next)
+        dials++;
+    assert_true(dials + up_pooled() >= 1 && dials + up_pooled() <= 10);
+    run_turns(up->loop, 100);
+    assert_answered(get_one());
+}
+
 static void test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2(void **state)
 {
     (void)state;
@@ -337,6 +383,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_peer_that_chooses_h2_is_spoken_to_so),
         TEST(test_a_first_burst_ends_on_the_connection_that_is_ready_first),
+        TEST(test_who_gave_his_connection_away_doesn_t_wait_for_ever),
+        TEST(test_clients_that_leave_leave_few_dials),
         TEST(test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2),
         TEST(test_a_peer_that_chooses_h1_is_spoken_to_so),
         TEST(test_a_peer_that_chooses_otherwise_after_a_restart_is_followed),
