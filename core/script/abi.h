@@ -368,6 +368,64 @@ struct tg_abi_owned *tg_abi_ip_set_new(struct tg_abi_control *control);
 int32_t tg_abi_ip_set_add(struct tg_abi_owned *set, const char *text, uint32_t length);
 /* 1, 0; -1: the text is no address. */
 int32_t tg_abi_ip_set_has(struct tg_abi_owned *set, const char *text, uint32_t length);
+
+/* Keys and signatures. A key is public, or has its private half too. */
+enum tg_abi_key_kind {
+    TG_ABI_KEY_NONE,
+    TG_ABI_KEY_RSA,
+    TG_ABI_KEY_RSA_PSS,
+    TG_ABI_KEY_P256,
+    TG_ABI_KEY_P384,
+    TG_ABI_KEY_P521,
+    TG_ABI_KEY_ED25519,
+};
+/* As RFC 7518 3.1 and RFC 8037 3.1 name them. */
+enum tg_abi_algorithm {
+    TG_ABI_RS256,
+    TG_ABI_RS384,
+    TG_ABI_RS512,
+    TG_ABI_PS256,
+    TG_ABI_PS384,
+    TG_ABI_PS512,
+    TG_ABI_ES256,
+    TG_ABI_ES384,
+    TG_ABI_ES512,
+    TG_ABI_EDDSA,
+    TG_ABI_ALGORITHMS,
+};
+/* NULL: *problem says why. A PEM text: a private key without passphrase, a public key or a certificate. */
+struct tg_abi_owned *tg_abi_key_pem(struct tg_abi_control *control, const char *text, uint32_t length,
+                                    const char **problem);
+/* From the numbers of a JWK (RFC 7518 6, RFC 8037 2), big-endian. */
+struct tg_abi_owned *tg_abi_key_rsa(struct tg_abi_control *control, const char *modulus, uint32_t modulus_length,
+                                    const char *exponent, uint32_t exponent_length, const char **problem);
+struct tg_abi_owned *tg_abi_key_ec(struct tg_abi_control *control, int32_t kind, const char *x, const char *y,
+                                   uint32_t length, const char **problem);
+struct tg_abi_owned *tg_abi_key_ed25519(struct tg_abi_control *control, const char *bytes, uint32_t length,
+                                        const char **problem);
+int32_t tg_abi_key_kind(struct tg_abi_owned *key);
+int32_t tg_abi_key_private(struct tg_abi_owned *key);
+int32_t tg_abi_key_bits(struct tg_abi_owned *key);
+/* Bytes of a coordinate, and of each half of a signature; 0: it is no curve. */
+int32_t tg_abi_key_coordinate(int32_t kind);
+int32_t tg_abi_key_serves(struct tg_abi_owned *key, int32_t algorithm);
+/* 1 where the signature is right. Signatures of curves: r and s, or DER. */
+int32_t tg_abi_key_verify(struct tg_abi_owned *key, int32_t algorithm, int32_t der, const char *text, uint32_t length,
+                          const char *signature, uint32_t signature_length);
+/* Its length, at most 1024; 0: the key doesn't serve, or OpenSSL has failed. */
+int32_t tg_abi_key_sign(struct tg_abi_owned *key, int32_t algorithm, int32_t der, const char *text, uint32_t length,
+                        char *to);
+/* In a time that depends on the length alone. */
+int32_t tg_abi_equal(const char *a, const char *b, uint32_t length);
+void tg_abi_random_bytes(char *to, uint32_t length);
+/* AES-GCM with a key of 16, 24 or 32 bytes. What is sealed: 12 bytes of nonce, drawn at random; as many as the text
+ * has; 16 of tag. `beside` is authenticated only. 0: it has failed. */
+int32_t tg_abi_aes_gcm_seal(struct tg_abi_control *control, const char *key, uint32_t key_length, const char *text,
+                            uint32_t length, const char *beside, uint32_t beside_length, char *to);
+int32_t tg_abi_aes_gcm_open(struct tg_abi_control *control, const char *key, uint32_t key_length, const char *sealed,
+                            uint32_t length, const char *beside, uint32_t beside_length, char *to);
+/* 1: the text is a JSON object, and no name stands twice in any object of it. */
+int32_t tg_abi_json_unique(const char *text, uint32_t length);
 /* cdef end */
 
 #endif

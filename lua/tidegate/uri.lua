@@ -153,12 +153,15 @@ local function assembled(t)
     (t.query and "?" .. t.query or "") .. (t.fragment and "#" .. t.fragment or "")
 end
 
----The address that a reference means when it stands at `base` (RFC 3986, 5.2).
+---The address that a reference means when it stands at `base` (RFC 3986, 5.2); or nil, "invalid", where one of them is
+---none.
 ---@param base string
 ---@param reference string
----@return string
+---@return string? address, string? err
 function uri.join(base, reference)
-  local b, r = split(text_of("join", base, 2)), split(text_of("join", reference, 2))
+  base, reference = text_of("join", base, 2), text_of("join", reference, 2)
+  if not uri.parse(base) or not uri.parse(reference) then return nil, "invalid" end
+  local b, r = split(base), split(reference)
   if r.scheme then
     r.path = without_dots(r.path)
     return assembled(r)

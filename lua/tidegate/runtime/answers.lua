@@ -1,5 +1,6 @@
 --- Methods of a request that decide: answers, redirects, another route, fields and cookies of the answer to come.
 
+local cookie_line = require "tidegate.runtime.cookie_line"
 local ffi = require "ffi"
 local handles = require "tidegate.runtime.handles"
 local headers = require "tidegate.runtime.headers"
@@ -137,33 +138,6 @@ function answers:set_response_header(name, value)
   end)
 end
 
-local SAME_SITE = { lax = "Lax", strict = "Strict", none = "None" }
-
-local OPTIONS = { max_age = "number", path = "string", domain = "string", secure = "boolean", http_only = "boolean",
-  same_site = "string" }
-
-local function check_cookie_options(options)
-  if type(options) ~= "table" then raise("req:set_cookie: a table of options expected, got a " .. type(options)) end
-  for name, value in pairs(options) do
-    local kind = OPTIONS[name]
-    if not kind then raise(("req:set_cookie: unknown option %q"):format(tostring(name))) end
-    if type(value) ~= kind then
-      raise(("req:set_cookie: %s: a %s expected, got a %s"):format(name, kind, type(value)))
-    end
-    if kind == "string" and value:find "[%c;,%s\127-\255]" then
-      raise(("req:set_cookie: %s: %q has a byte that an attribute can't have"):format(name, value))
-    end
-  end
-  if options.same_site and not SAME_SITE[options.same_site] then
-    raise(('req:set_cookie: same_site: "lax", "strict" or "none" expected, got %q'):format(options.same_site))
-  end
-  if options.max_age and (options.max_age ~= floor(options.max_age) or math.abs(options.max_age) > 2 ^ 53) then
-    raise "req:set_cookie: max_age: whole seconds expected"
-  end
-end
-
-local NO_OPTIONS = {}
-
 ---Sets a cookie with the answer, whoever makes it.
 ---@param name string
 ---@param value string
@@ -172,26 +146,8 @@ local NO_OPTIONS = {}
 function answers:set_cookie(name, value, options)
   local slot = slot_of(self)
   check_pending(slot, "req:set_cookie")
-  if type(name) ~= "string" or C.tg_abi_name_valid(name, #name) == 0 then
-    raise(("req:set_cookie: the name of a cookie expected, got %q"):format(tostring(name)))
-  end
-  if type(value) == "number" then value = tostring(value) end
-  if type(value) ~= "string" then raise("req:set_cookie: a string expected as value, got a " .. type(value)) end
-  if value:find "[^%w!#$%%&'()*+%-./:<=>?@%[%]^_`{|}~]" then
-    raise "req:set_cookie: the value has a byte that a cookie can't have: encode it (tg.uri.encode)"
-  end
-  options = options == nil and NO_OPTIONS or options
-  if options ~= NO_OPTIONS then check_cookie_options(options) end
-  local secure = options.secure
-  if secure == nil then secure = self.scheme == "https" end
-  local same_site = options.same_site or "lax"
-  if same_site == "none" and not secure then raise 'req:set_cookie: same_site = "none" needs secure = true' end
-  local text = name .. "=" .. value .. "; Path=" .. (options.path or "/")
-  if options.domain then text = text .. "; Domain=" .. options.domain end
-  if options.max_age then text = text .. ("; Max-Age=%d"):format(options.max_age) end
-  if secure then text = text .. "; Secure" end
-  if options.http_only ~= false then text = text .. "; HttpOnly" end
-  pending(slot, "req:set_cookie", "set-cookie", text .. "; SameSite=" .. SAME_SITE[same_site], 1)
+  local text = cookie_line("req:set_cookie", name, value, options, self.scheme == "https")
+  pending(slot, "req:set_cookie", "set-cookie", text, 1)
 end
 
 ---Sends an interim response now, such as 103.
