@@ -41,6 +41,7 @@ struct tg_upstream_h2 {
     uint32_t stream_count;  /* those that count against the limit */
     bool used;              /* it has carried an exchange */
     bool draining;          /* takes no stream any more */
+    bool blamed;            /* the peer said GOAWAY with an error: it was logged */
     bool grpc;              /* some exchange was gRPC: its servers bear few PINGs */
     double opened_at;
     double idle;       /* seconds that it is kept without streams */

@@ -141,8 +141,7 @@ static bool is_within_budget(struct tg_upstream_h2 *connection, const nghttp2_fr
     switch (frame->hd.type) {
     case NGHTTP2_DATA: return frame->hd.length > frame->data.padlen || ++connection->empty_frames <= EMPTY_FRAMES;
     case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM:
-    case NGHTTP2_GOAWAY: return true;
+    case NGHTTP2_RST_STREAM: return true;
     case NGHTTP2_WINDOW_UPDATE:
         return ++connection->window_updates <=
                WINDOW_UPDATES + (tg_stream_sent(connection->stream) - connection->budget_sent) / 1024;

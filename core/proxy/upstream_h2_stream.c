@@ -411,8 +411,10 @@ static void take_goaway(struct tg_h2_session *session, int32_t last_id, uint32_t
     (void)last_id;
     struct tg_upstream_h2 *connection = TG_CONTAINER_OF(session, struct tg_upstream_h2, session);
     struct tg_slice name = connection->peer->name;
+    bool is_news = !connection->blamed;
     connection->draining = true;
-    if (code != NGHTTP2_NO_ERROR)
+    connection->blamed |= code != NGHTTP2_NO_ERROR;
+    if (code != NGHTTP2_NO_ERROR && is_news) /* a peer may say it as often as it likes */
         tg_log(TG_LOG_WARN, "upstream at %.*s: GOAWAY with %s on a connection with %u streams", (int)name.length,
                name.at, nghttp2_http2_strerror(code), connection->stream_count);
     if (code == NGHTTP2_ENHANCE_YOUR_CALM && tg_slice_equal(debug, TG_SLICE("too_many_pings")))

@@ -172,6 +172,19 @@ static void test_head_has_no_body_whatever_its_length_says(void **state)
     assert_neighbour_lives();
 }
 
+/* --- what a peer may say beside its responses --- */
+
+static void test_a_peer_that_says_goaway_without_end_is_given_up(void **state)
+{
+    (void)state;
+    static const char frame[] = "\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x02";
+    hold(1);
+    for (int i = 0; i < 1001 && !up->calls[0].status; i++)
+        up_write(up_connection(0), frame, sizeof frame - 1);
+    up_until(&up->over, 1);
+    assert_int_equal(up->calls[0].status, 502);
+}
+
 /* --- how a response may end --- */
 
 /* [W03] */
@@ -581,6 +594,7 @@ int main(void)
         TEST(test_a_body_goes_up_with_its_end),
         TEST(test_an_end_after_exactly_a_window_arrives),
         TEST(test_head_has_no_body_whatever_its_length_says),
+        TEST(test_a_peer_that_says_goaway_without_end_is_given_up),
         TEST(test_a_reset_after_the_whole_response_is_no_error),
         TEST(test_a_reset_before_the_response_is_answered_for),
         TEST(test_a_reset_within_the_body_cuts_the_client_off),
