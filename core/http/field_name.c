@@ -52,7 +52,7 @@ __attribute__((constructor)) static void fill_tables(void)
         struct tg_slice text = texts[token];
         for (size_t i = 0; i < text.length; i++) {
             known[token].text[i] = text.at[i];
-            known[token].fold[i] = text.at[i] == '-' ? 0 : 0x20;
+            known[token].fold[i] = text.at[i] >= 'a' ? 0x20 : 0;
         }
         if (text.length < 4)
             continue;

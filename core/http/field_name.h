@@ -13,6 +13,7 @@
     X(KEEP_ALIVE, "keep-alive")                                                                                        \
     X(PROXY_CONNECTION, "proxy-connection")                                                                            \
     X(UPGRADE, "upgrade")                                                                                              \
+    X(HTTP2_SETTINGS, "http2-settings")                                                                                \
     X(TE, "te")                                                                                                        \
     X(TRAILER, "trailer")                                                                                              \
     X(EXPECT, "expect")                                                                                                \

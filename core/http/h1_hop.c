@@ -82,7 +82,8 @@ static bool is_protocol(struct tg_slice text)
 void tg_h1_take_hop(struct tg_fields *fields, struct tg_h1_hop *hop)
 {
     const uint64_t concerned = 1ull << TG_FIELD_CONNECTION | 1ull << TG_FIELD_TE | 1ull << TG_FIELD_KEEP_ALIVE |
-                               1ull << TG_FIELD_PROXY_CONNECTION | 1ull << TG_FIELD_UPGRADE;
+                               1ull << TG_FIELD_PROXY_CONNECTION | 1ull << TG_FIELD_UPGRADE |
+                               1ull << TG_FIELD_HTTP2_SETTINGS;
     struct tg_slice none = { 0 };
     *hop = (struct tg_h1_hop){ 0 };
     if (!(fields->present[0] & concerned))
@@ -93,6 +94,7 @@ void tg_h1_take_hop(struct tg_fields *fields, struct tg_h1_hop *hop)
     take_te(fields, hop);
     tg_fields_remove(fields, TG_FIELD_KEEP_ALIVE, none);
     tg_fields_remove(fields, TG_FIELD_PROXY_CONNECTION, none);
+    tg_fields_remove(fields, TG_FIELD_HTTP2_SETTINGS, none);
     const struct tg_field *line = tg_fields_find(fields, TG_FIELD_UPGRADE, none);
     if (line && !tg_fields_find_next(fields, line) && is_protocol(line->value))
         hop->protocol = line->value;

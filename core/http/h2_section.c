@@ -102,6 +102,7 @@ static bool check_hop(struct tg_h2_section *section, enum tg_field_name token, s
         if (!tg_slice_equal_ignoring_case(value, TG_SLICE("trailers")))
             return refuse(section, 400, "a te that isn't trailers");
         return true;
+    case TG_FIELD_HTTP2_SETTINGS: return false; /* means nothing here, and goes no further (RFC 7540 3.2.1) */
     default: return true;
     }
 }

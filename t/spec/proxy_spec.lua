@@ -313,9 +313,10 @@ describe("a proxied exchange", function()
         "Connection: X-One, x-TWO", "X-One: 1", "X-Two: 2", "Connection: keep-alive, x-three", "X-Three: 3",
           "X-Four: 4",
         "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "TE: gzip, trailers", "Proxy-Authorization: x",
+        "HTTP2-Settings: AAMAAABk",
       },
     }
-    for _, name in ipairs { "x-one", "x-two", "x-three", "keep-alive", "proxy-connection" } do
+    for _, name in ipairs { "x-one", "x-two", "x-three", "keep-alive", "proxy-connection", "http2-settings" } do
       assert.is_nil(field(seen, name), name)
     end
     assert.equal("4", field(seen, "x-four"))

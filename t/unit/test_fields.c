@@ -48,7 +48,7 @@ static void every_known_name_is_found_in_any_case(void **state)
         struct tg_slice text = tg_field_name_text((enum tg_field_name)token);
         char upper[64], mixed[64];
         for (size_t i = 0; i < text.length; i++) {
-            bool letter = text.at[i] != '-';
+            bool letter = text.at[i] >= 'a';
             upper[i] = (char)(letter ? text.at[i] & ~0x20 : text.at[i]);
             mixed[i] = i % 2 ? upper[i] : text.at[i];
         }
