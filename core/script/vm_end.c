@@ -29,6 +29,7 @@ void tg_vm_close(struct tg_vm *vm)
     if (vm->L) /* machine code lies outside the VM's memory */
         luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
     vm->L = NULL;
+    vm->state = TG_VM_LOADED; /* where it is built again, its top level is load as it was the first time */
     tg_owned_destroy_all(vm);
     tg_vm_memory_deinit(&vm->memory);
 }
