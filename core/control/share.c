@@ -101,6 +101,10 @@ static void switch_in_worker(struct tg_message *message, struct tg_loop *loop)
     struct tg_lease *before = worker->current;
     tg_deadline_clear(&share->detach);
     tg_worker_switch(worker, &share->lease);
+    if (before != &share->lease) {
+        tg_script_retire(before ? before->script : NULL);
+        tg_script_begin(share->lease.script);
+    }
     if (before && before != &share->lease)
         tg_deadline_in(&TG_CONTAINER_OF(before, struct tg_share, lease)->detach, share->detach_after);
     tg_loop_post(share->control, &share->switched);

@@ -256,6 +256,20 @@ int32_t tg_abi_shared_watch(struct tg_abi_control *control, struct tg_shared_dic
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds);
 int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, int32_t serial);
 
+/* tg.semaphore. NULL: there are too many. */
+enum tg_abi_enter {
+    TG_ABI_ENTER_DONE,
+    TG_ABI_ENTER_WAIT, /* where it may wait: the coroutine is woken; else nothing has happened */
+    TG_ABI_ENTER_NO_MEMORY,
+    TG_ABI_ENTER_NO_RUN, /* nothing that could hold a place is running */
+};
+struct tg_abi_owned *tg_abi_semaphore_new(struct tg_abi_control *control, uint32_t places);
+int32_t tg_abi_semaphore_enter(struct tg_abi_control *control, struct tg_abi_owned *semaphore, int32_t may_wait);
+/* Whether the coroutine got what it waited for, however it was woken. */
+int32_t tg_abi_granted(struct tg_abi_control *control);
+/* 0: it holds none. */
+int32_t tg_abi_semaphore_leave(struct tg_abi_control *control, struct tg_abi_owned *semaphore);
+
 /* The process. */
 double tg_abi_now(struct tg_abi_control *control);
 double tg_abi_clock(struct tg_abi_control *control);

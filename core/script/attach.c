@@ -154,6 +154,8 @@ void tg_script_attach_cancel(struct tg_vm *vm)
 static void rebuilt(void *context, bool ok, struct tg_slice error)
 {
     struct tg_vm *vm = context;
+    if (ok && vm->worker->current == vm->lease)
+        tg_script_begin(vm);
     if (ok)
         tg_log(TG_LOG_INFO, "the VM of generation %llu was rebuilt", (unsigned long long)vm->source->generation);
     else

@@ -2,7 +2,7 @@
  * coroutine. A walk that waits is continued by the loop. */
 #include <stdio.h>
 
-#include "script/run.h"
+#include "script/hold.h"
 
 static bool has_run(const struct tg_record *record, uint32_t use)
 {
@@ -214,6 +214,7 @@ static void hooks_cancel(struct tg_exchange *exchange)
         return;
     tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_SCRIPT_CANCELS, 1);
     tg_record_release(record);
+    tg_holds_release(&record->holds);
 }
 
 static void hooks_end(struct tg_exchange *exchange)

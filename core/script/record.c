@@ -1,7 +1,7 @@
 /* Records of exchanges in Lua, and of calls of listeners' handlers: made at the first entry, recycled at the end. */
 #include <stdlib.h>
 
-#include "script/run.h"
+#include "script/hold.h"
 
 static void abort_exchange(struct tg_task *task)
 {
@@ -35,6 +35,7 @@ static struct tg_record *record_alloc(struct tg_vm *vm)
     tg_text_init(&record->joined);
     tg_list_init(&record->tasks);
     tg_list_init(&record->waiting_link);
+    tg_list_init(&record->holds);
     tg_task_init(&record->abort_task, abort_exchange);
     return record;
 }
@@ -116,6 +117,7 @@ static void leave_log_fields(struct tg_record *record)
 void tg_record_end(struct tg_record *record)
 {
     tg_record_release(record);
+    tg_holds_release(&record->holds);
     tg_list_remove(&record->abort_task.link);
     drop_context(record);
     leave_log_fields(record);
@@ -127,6 +129,7 @@ void tg_record_end(struct tg_record *record)
 void tg_record_end_call(struct tg_record *record)
 {
     tg_record_release(record);
+    tg_holds_release(&record->holds);
     record->call->script = NULL;
     record->call = NULL;
     put_back(record);

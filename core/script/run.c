@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "script/hold.h"
 
 /* Threads that are kept for the next coroutines; what a burst made beyond that is collected again. */
 enum { KEPT_THREADS = 256 };
@@ -62,6 +63,8 @@ static struct tg_run *run_alloc(struct tg_vm *vm)
     tg_list_init(&run->watchers);
     tg_list_init(&run->watching);
     tg_list_init(&run->waits);
+    tg_list_init(&run->holds);
+    tg_list_init(&run->children);
     tg_task_init(&run->step, run_step);
     run->next = vm->all_runs;
     vm->all_runs = run;
@@ -181,11 +184,21 @@ static void wake_watchers(struct tg_run *task)
     }
 }
 
+static void end_what_is_its_own(struct tg_run *run)
+{
+    tg_run_free_tasks(&run->children);
+    tg_holds_release(&run->holds);
+    run->vm->timer_count -= run->is_timer;
+    run->is_timer = run->of_load = false;
+    run->home = NULL;
+}
+
 void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
 {
     if (run->kind == TG_RUN_FREE)
         return;
     stop_waiting(run);
+    end_what_is_its_own(run);
     if (run->kind == TG_RUN_TASK) {
         tg_list_remove(&run->link);
         wake_watchers(run);
@@ -244,7 +257,7 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments)
 static void task_over(struct tg_run *run, enum tg_run_outcome outcome)
 {
     if (outcome == TG_RUN_FAILED)
-        tg_run_report(run, "a task");
+        tg_run_report(run, run->is_timer ? "a timer" : "a task");
     if (outcome != TG_RUN_WAITING)
         tg_run_free(run, outcome);
     if (outcome == TG_RUN_FAILED)
@@ -319,6 +332,13 @@ void tg_run_report(struct tg_run *run, const char *doing)
            vm->scratch.at ? vm->scratch.at : "");
 }
 
+static struct tg_list *tasks_of(const struct tg_run *parent)
+{
+    if (parent->record)
+        return &parent->record->tasks;
+    return parent->home ? parent->home : &parent->vm->attach.tasks;
+}
+
 /* Everything that may raise comes before the run is taken. */
 int tg_run_lua_spawn(lua_State *L)
 {
@@ -337,7 +357,9 @@ int tg_run_lua_spawn(lua_State *L)
     lua_xmove(L, run->thread, count);
     run->arguments = count - 1;
     run->use = parent->use;
-    tg_list_append(parent->record ? &parent->record->tasks : &vm->attach.tasks, &run->link);
+    run->home = parent->home;
+    run->of_load = parent->of_load;
+    tg_list_append(tasks_of(parent), &run->link);
     tg_loop_defer(vm->loop, &run->step);
     lua_pushlightuserdata(L, &run->abi);
     lua_pushinteger(L, run->abi.serial);
@@ -363,6 +385,12 @@ void tg_run_wait_for(struct tg_run *run, struct tg_run_wait *wait, void (*cancel
     wait->run = run;
     wait->cancel = cancel;
     tg_list_append(&run->waits, &wait->link);
+}
+
+void tg_run_start_in(struct tg_run *run, double seconds)
+{
+    run->waiting = run->put_off = true;
+    tg_deadline_set(timer_of(run), tg_loop_now_fresh(run->vm->loop) + (seconds > 0 ? seconds : 0));
 }
 
 void tg_run_wake(struct tg_run *run)

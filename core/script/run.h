@@ -25,9 +25,14 @@ struct tg_run {
     bool waiting;     /* it has said what it waits for, and yields next */
     bool put_off;     /* its step has to wait for the next turn */
     bool started;
-    int arguments;        /* of a task that hasn't started: on its stack, above the function */
-    struct tg_task step;  /* starts the task, or resumes who waited for one */
-    struct tg_list waits; /* struct tg_run_wait of what it waits for */
+    int arguments;           /* of a task that hasn't started: on its stack, above the function */
+    struct tg_task step;     /* starts the task, or resumes who waited for one */
+    struct tg_list waits;    /* struct tg_run_wait of what it waits for */
+    struct tg_list holds;    /* struct tg_hold: of a task or a timer, see script/hold.h */
+    struct tg_list children; /* of a timer: tasks that end with it */
+    struct tg_list *home;    /* where tasks go that it spawns, where it works for a timer; else NULL */
+    bool is_timer, of_load;  /* see script/timer.h */
+    bool granted;            /* what it waited for behind others is its own */
 };
 
 /* A coroutine without function or arguments, or NULL when out of memory. */
@@ -47,6 +52,8 @@ struct tg_run_wait {
 /* The coroutine that runs and is about to say what it waits for; NULL: there is none. */
 struct tg_run *tg_run_to_wait(struct tg_vm *vm);
 void tg_run_wait_for(struct tg_run *run, struct tg_run_wait *wait, void (*cancel)(struct tg_run_wait *wait));
+/* Begins with what is on its stack, so many seconds from now. */
+void tg_run_start_in(struct tg_run *run, double seconds);
 /* It goes on after the current event. */
 void tg_run_wake(struct tg_run *run);
 /* Ends all tasks in the list. */

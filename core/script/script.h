@@ -91,6 +91,11 @@ void tg_script_attach(struct tg_vm *vm, struct tg_lease *lease, double timeout,
 /* Gives up an attach whose `done` hasn't come: it never will. In the worker's thread. */
 void tg_script_attach_cancel(struct tg_vm *vm);
 
+/* Its generation became the current one in this worker: timers begin. Or it is it no more: those that the configuration
+ * made end. In the worker's thread, never from inside Lua; vm may be NULL. */
+void tg_script_begin(struct tg_vm *vm);
+void tg_script_retire(struct tg_vm *vm);
+
 /* Drops the VM with all that waits in it, running no Lua. In the worker's thread once attached (or after its loop has
  * ended), never from inside Lua; sets lease->script to NULL. Exchanges still pinned to the lease run no further phase.
  * vm may be NULL. */

@@ -30,6 +30,7 @@ struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapsh
     tg_list_init(&vm->held_back);
     tg_list_init(&vm->owned);
     tg_list_init(&vm->attach.tasks);
+    tg_list_init(&vm->timers);
     tg_text_init(&vm->attach.error);
     tg_text_init(&vm->scratch);
     return vm;

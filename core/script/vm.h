@@ -30,6 +30,7 @@ struct tg_record {
     struct tg_list tasks;
     struct tg_list waiting_link; /* in vm->held_back while init runs */
     struct tg_task abort_task;   /* req:abort() comes after the phase has returned */
+    struct tg_list holds;        /* struct tg_hold: until the request ends */
     enum tg_phase phase;
     uint32_t position; /* the next handler of the phase's chain */
     uint32_t reached;  /* the last use entered in the request phase, where `cut`; TG_NO_USE: none */
@@ -79,6 +80,8 @@ struct tg_vm {
     uint32_t free_threads;
     uint32_t steps; /* of runs, since one was put off */
     struct tg_run *all_runs;
+    struct tg_list timers; /* runs, see script/timer.h */
+    uint32_t timer_count;
     struct tg_record **records;
     uint32_t record_count;
     struct tg_record *free_records;

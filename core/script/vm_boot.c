@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "script/run.h"
+#include "script/timer.h"
 #include "script/version.h"
 
 int luaopen_cjson(lua_State *L);
@@ -70,6 +70,8 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_source_function(L, vm->source, "dictionary", tg_source_lua_dictionary);
     set_function(L, "spawn", tg_run_lua_spawn);
     set_function(L, "cancel", tg_run_lua_cancel);
+    set_function(L, "start_timer", tg_timer_lua_start);
+    set_function(L, "at_load", tg_timer_lua_at_load);
     set_function(L, "cjson", luaopen_cjson);
     set_slice(L, "abi", tg_source_abi());
     set_slice(L, "folder", vm->source->folder);

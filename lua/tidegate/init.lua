@@ -42,8 +42,8 @@ for _, name in ipairs(require "tidegate.runtime.lazy") do LAZY[name] = true end
 -- Names that the API has and this version has not.
 local LATER = {
   tcp = true, udp = true, dns = true, redis = true,
-  timer = true, cache = true, limit = true,
-  metrics = true, semaphore = true,
+  cache = true, limit = true,
+  metrics = true,
 }
 
 local function missing(_, name)

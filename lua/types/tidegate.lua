@@ -549,6 +549,41 @@ function Task:wait(timeout) end
 ---Ends the task where it waits.
 function Task:cancel() end
 
+---@class tidegate.Timer
+local Timer = {}
+
+---Ends it: a run under way goes on to its end.
+function Timer:stop() end
+
+---@class tidegate.TimerModule
+local TimerModule = {}
+
+---Runs f once, after so many seconds, in no request. Made by the configuration or by `init`: on one worker of the
+---process, once the generation is the current one.
+---@param seconds number
+---@param f fun(...)
+---@param ... any
+---@return tidegate.Timer? timer, string? err, string? detail
+function TimerModule.after(seconds, f, ...) end
+
+---Runs f every so many seconds, never two at once.
+---@param seconds number
+---@param f fun()
+---@param options { now: boolean?, each_worker: boolean?, jitter: number? }?
+---@return tidegate.Timer? timer, string? err, string? detail
+function TimerModule.every(seconds, f, options) end
+
+---@class tidegate.Semaphore
+local Semaphore = {}
+
+---Takes a place, until `leave` or until the request, task or timer ends. Nil, "timeout". Waits.
+---@param timeout number?
+---@return true? done, string? err
+function Semaphore:enter(timeout) end
+
+---Gives a place back.
+function Semaphore:leave() end
+
 --- Memory that all workers and generations share.
 ---@class tidegate.Dictionary
 ---@field name string
@@ -815,6 +850,11 @@ function tg.uuid() end
 ---Waits.
 ---@param seconds number
 function tg.sleep(seconds) end
+
+---At most so many at a time, of the requests, tasks and timers of a worker.
+---@param places integer
+---@return tidegate.Semaphore
+function tg.semaphore(places) end
 
 ---The dictionary of that name. At load it is declared by being named, with `{ size = bytes }` behind it or 1 MB.
 ---@param name string

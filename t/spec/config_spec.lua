@@ -75,7 +75,6 @@ describe("a configuration", function()
     refused('tg.upstream "b" { "127.0.0.1:1", health = { path = "/" } }', "health")
     refused('tg.upstream "b" { "127.0.0.1:1", balance = "p2c" }', "balance")
     refused('tg.upstream "b" { dynamic = true }', "dynamic")
-    refused('tg.timer.every(1, function() end)', "timer")
     refused('tg.http.get "http://a/"', "http")
     refused('tg.redis.new {}', "redis")
     local prepared = gateway.prepare { config = 'require("tidegate").settings { admin = "127.0.0.1:1" }\n' }

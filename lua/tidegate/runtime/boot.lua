@@ -161,6 +161,11 @@ function boot.init(number)
   if init then return function() init(options) end end
 end
 
+---The generation has become the current one of this worker.
+function boot.begin()
+  if core.begin_timers then core.begin_timers() end
+end
+
 ---From here on phases run.
 function boot.seal()
   require("tidegate.runtime.dictionary").open()

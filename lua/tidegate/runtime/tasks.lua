@@ -25,6 +25,8 @@ local function text_of(failure)
   return ("(the error is a %s)"):format(kind)
 end
 
+tasks.text_of = text_of
+
 local function finish(task, good, ...)
   if good then
     task.count, task.results, task.done = select("#", ...), { ... }, true
@@ -45,7 +47,7 @@ end
 ---@return tidegate.Task
 function tasks.spawn(f, ...)
   if type(f) ~= "function" then raise("tg.spawn: a function expected, got a " .. type(f)) end
-  if host.phase == "load" then raise "tg.spawn works in phases and in init" end
+  if host.phase == "load" then raise "tg.spawn works in init, phases and timers; at load: tg.timer.after(0, f)" end
   local task = setmetatable({ done = false }, Task)
   local pointer, serial = spawn(tasks.main, task, f, ...)
   task.pointer, task.run, task.serial = pointer, ffi.cast(run_pointer, pointer), serial
