@@ -91,6 +91,7 @@ struct tg_exchange {
     uint64_t tried;       /* bit set of the group's first 64 peers tried and failed */
     bool fresh_retry_used;
     bool fresh_wanted; /* the next connection is a new one */
+    bool h1_wanted;    /* and speaks HTTP/1.1, where the peer's protocol isn't fixed */
     bool request_sent; /* some byte of this attempt may have reached upstream */
 
     struct tg_client_side *client_side;

@@ -5,7 +5,8 @@
  * fresh connection. One that was sent over a connection that had carried others before, and that died before a byte of
  * the response, is sent once more over a fresh one if its method is idempotent and its body can be replayed: the same
  * bytes, no phase runs, it isn't counted as an attempt (RFC 9110 9.2.2, RFC 9112 9.3.1). A 421 over such a connection
- * is treated likewise, whatever the method (RFC 9110 15.5.20). Once the response head is committed nothing is retried.
+ * is treated likewise, whatever the method (RFC 9110 15.5.20), and so is HTTP_1_1_REQUIRED. Once the response head is
+ * committed nothing is retried.
  */
 #include <math.h>
 
@@ -97,6 +98,8 @@ void tg_exchange_send_request(struct tg_exchange *exchange)
                !exchange->has_request_trailers;
     exchange->request_sent = true;
     exchange->request_taken = end && !tg_request_has_body(&exchange->request);
+    if (exchange->request.extended_connect) /* what comes before it is answered belongs to the tunnel, and waits */
+        exchange->request_taken = true;
     if (exchange->grpc && !tg_grpc_call_refresh_timeout(exchange)) {
         tg_exchange_fail_for(exchange, TG_REASON_OVERLOAD, "out of memory for grpc-timeout");
         return;
@@ -147,6 +150,13 @@ static bool may_repeat_on_fresh_connection(const struct tg_exchange *exchange, e
            !exchange->fresh_retry_used && exchange->informational == 0 && exchange->replayable;
 }
 
+/* RFC 9113 7: HTTP_1_1_REQUIRED is answered by the same request over HTTP/1.1, whatever its method. */
+static bool may_repeat_over_h1(const struct tg_exchange *exchange, enum tg_reason reason)
+{
+    return reason == TG_REASON_H1_REQUIRED && exchange->peer->protocol == TG_PROTOCOL_AUTO && !exchange->h1_wanted &&
+           exchange->informational == 0 && exchange->replayable;
+}
+
 static void repeat_on_fresh_connection(struct tg_exchange *exchange)
 {
     exchange->fresh_retry_used = true;
@@ -193,7 +203,9 @@ static void log_failure(const struct tg_exchange *exchange, enum tg_reason reaso
 void tg_exchange_attempt_failed(struct tg_exchange *exchange, enum tg_reason reason, const char *detail)
 {
     struct tg_counters *counters = tg_loop_counters(exchange->worker->loop);
-    bool repeat = may_repeat_on_fresh_connection(exchange, reason);
+    bool over_h1 = may_repeat_over_h1(exchange, reason);
+    bool repeat = over_h1 || may_repeat_on_fresh_connection(exchange, reason);
+    exchange->h1_wanted |= over_h1;
     log_failure(exchange, reason, detail, repeat);
     let_failed_side_go(exchange, reason);
     if (repeat && tg_exchange_rewind_request(exchange)) {

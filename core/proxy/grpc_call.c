@@ -103,6 +103,7 @@ static enum tg_grpc_status status_of_reason(enum tg_reason reason)
     case TG_REASON_CANCELLED: return TG_GRPC_CANCELLED;
     case TG_REASON_TIMEOUT: return TG_GRPC_DEADLINE_EXCEEDED;
     case TG_REASON_STREAM_RESET:
+    case TG_REASON_H1_REQUIRED:
     case TG_REASON_INVALID: return TG_GRPC_INTERNAL;
     case TG_REASON_CALM: return TG_GRPC_RESOURCE_EXHAUSTED;
     case TG_REASON_UNTRUSTED: return TG_GRPC_PERMISSION_DENIED;

@@ -82,6 +82,8 @@ static enum tg_pool_need need_of(const struct tg_pool_peer *entry, const struct 
     const struct tg_request_head *head = &exchange->outgoing;
     if (peer->protocol == TG_PROTOCOL_H1 || (peer->protocol == TG_PROTOCOL_AUTO && !peer->tls))
         return TG_POOL_H1;
+    if (peer->protocol == TG_PROTOCOL_AUTO && exchange->h1_wanted)
+        return TG_POOL_H1;
     if (peer->protocol == TG_PROTOCOL_H2)
         return is_websocket(head) ? TG_POOL_WEBSOCKET : TG_POOL_ANY;
     if (is_websocket(head) && tg_pool_choose_h2(entry, true, 0))

@@ -23,6 +23,7 @@ static const struct meaning meanings[] = {
     [TG_REASON_UNTRUSTED] = { "untrusted", "upstream_failed", 502 },
     [TG_REASON_MISDIRECTED] = { "misdirected", "upstream_failed", 502 },
     [TG_REASON_STREAM_RESET] = { "stream_reset", "upstream_failed", 502 },
+    [TG_REASON_H1_REQUIRED] = { "http_1_1_required", "upstream_failed", 502 },
 };
 
 static const struct meaning *meaning_of(enum tg_reason reason)

@@ -36,6 +36,7 @@ enum tg_reason {
     TG_REASON_UNTRUSTED,    /* the peer's certificate, or its TLS (INADEQUATE_SECURITY) */
     TG_REASON_MISDIRECTED,  /* a stream of this connection got 421: on a fresh one it may be answered */
     TG_REASON_STREAM_RESET, /* upstream reset the stream with a code that none of these says: its connection lives */
+    TG_REASON_H1_REQUIRED,  /* upstream wants this request over HTTP/1.1 (HTTP_1_1_REQUIRED) */
 };
 
 struct tg_client_side_ops {

@@ -243,6 +243,7 @@ static enum tg_reason reason_of(const struct tg_upstream_h2_stream *stream, uint
     case NGHTTP2_CANCEL: return TG_REASON_CANCELLED;
     case NGHTTP2_ENHANCE_YOUR_CALM: return TG_REASON_CALM;
     case NGHTTP2_INADEQUATE_SECURITY: return TG_REASON_UNTRUSTED;
+    case NGHTTP2_HTTP_1_1_REQUIRED: return stream->was_reset ? TG_REASON_H1_REQUIRED : TG_REASON_INVALID;
     case NGHTTP2_NO_ERROR: return stream->was_reset ? TG_REASON_STREAM_RESET : TG_REASON_CUT;
     default: return stream->was_reset ? TG_REASON_STREAM_RESET : TG_REASON_INVALID;
     }

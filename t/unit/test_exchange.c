@@ -366,6 +366,26 @@ static void test_only_a_101_becomes_the_tunnel_of_an_extended_connect(void **sta
     assert_int_equal(f->status, 501);
 }
 
+/* [U04] */
+static void test_what_comes_before_an_extended_connect_is_answered_waits_for_the_tunnel(void **state)
+{
+    (void)state;
+    f->extended_connect = true;
+    use_phase(TG_PHASE_REQUEST, TG_HOOK_PENDING);
+    get();
+    tg_exchange_from_client_body(f->exchange, bytes("early"));
+    tg_exchange_resume(f->exchange, TG_HOOK_DONE);
+    turn();
+    assert_int_equal(f->heads_sent, 1);
+    assert_int_equal(tg_buffer_queue_length(&f->sent), 0);
+    answer_head(101, TG_FRAMING_NONE, 0);
+    turn();
+    assert_int_equal(f->status, 101);
+    assert_int_equal(tg_buffer_queue_length(&f->sent), 5);
+    tg_exchange_from_client_left(f->exchange, TG_REASON_CLIENT_LEFT);
+    turn();
+}
+
 /* [U04] [U05] */
 static void test_a_tunnel_before_the_request_is_whole_is_502(void **state)
 {
@@ -623,6 +643,7 @@ int main(void)
         TEST(test_what_upstream_still_sends_is_no_part_of_a_handlers_answer),
         TEST(test_a_tunnel_that_upstream_ends_right_behind_its_101_is_ended_for_the_client),
         TEST(test_a_tunnel_before_the_request_is_whole_is_502),
+        TEST(test_what_comes_before_an_extended_connect_is_answered_waits_for_the_tunnel),
         TEST(test_only_a_101_becomes_the_tunnel_of_an_extended_connect),
         TEST(test_a_listener_may_send_all_clients_to_https),
         TEST(test_a_host_that_the_tls_connection_is_not_for_is_421_and_seen_by_no_handler),

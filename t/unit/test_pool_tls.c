@@ -63,6 +63,34 @@ static void test_a_first_burst_ends_on_the_connection_that_is_ready_first(void *
     assert_int_equal(up_pooled(), 1);
 }
 
+/* The server wants it so: RFC 9113 7. */
+static void ask_for_h1(struct up_call *call, int requests)
+{
+    int over = up->over;
+    up->server.answer = UP_HOLD;
+    up_until(&up->server.requests, requests);
+    if (call->want_body)
+        up_send(call, 100, true);
+    run_turns(up->loop, 5);
+    up_reset(up_connection(0), up_connection(0)->streams[requests - 1], NGHTTP2_HTTP_1_1_REQUIRED);
+    up_until(&up->over, over + 1);
+    assert_answered(call);
+    assert_string_equal(call->server_field, "h1");
+}
+
+static void test_a_request_that_has_to_go_over_h1_does(void **state)
+{
+    (void)state;
+    assert_answered(get_one());
+    ask_for_h1(up_get(), 2);
+    ask_for_h1(up_start("POST", 100), 3);
+    assert_int_equal(up->server.h1_requests, 2);
+    assert_int_equal(up_pooled(), 1);
+    up->server.answer = UP_HELLO;
+    assert_answered(get_one());
+    assert_int_equal(up->server.h1_requests, 2);
+}
+
 /* As if the other had been started first. */
 static void cross_dials(struct tg_dial *one, struct tg_dial *other)
 {
@@ -383,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_peer_that_chooses_h2_is_spoken_to_so),
         TEST(test_a_first_burst_ends_on_the_connection_that_is_ready_first),
+        TEST(test_a_request_that_has_to_go_over_h1_does),
         TEST(test_who_gave_his_connection_away_doesn_t_wait_for_ever),
         TEST(test_clients_that_leave_leave_few_dials),
         TEST(test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2),
