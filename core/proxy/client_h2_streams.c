@@ -59,6 +59,7 @@ static bool begin_section(struct tg_h2_session *session, struct tg_h2_stream *h2
     struct tg_client_h2 *client = tg_client_h2_of(session);
     client->limits = tg_client_h2_settings(client)->limits;
     tg_client_h2_budget_head(&client->budget);
+    client->section_until = INFINITY; /* the one before has ended */
     if (!h2)
         return open_stream(client, id, section, code);
     struct tg_client_h2_stream *stream = tg_client_h2_stream_of(h2);

@@ -288,6 +288,30 @@ static void test_a_client_that_ends_its_direction_gets_the_answers_of_whole_requ
     assert_true(r->closed_by_gateway);
 }
 
+/* What came last is always the first half of a section, of another one each time. */
+static void test_sections_that_follow_each_other_have_each_their_time(void **state)
+{
+    (void)state;
+    uint8_t block[256];
+    size_t length = h2_raw_block(block, h2_raw_get);
+    uint8_t header[9] = { 0, 0, (uint8_t)length, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_END_HEADERS };
+    int times = 2 * (int)r->snapshot->settings.timeouts.header;
+    for (int i = 0; i < times; i++) {
+        if (i > 0)
+            h2_raw_bytes(block + 10, length - 10);
+        header[8] = (uint8_t)(2 * i + 1);
+        h2_raw_bytes(header, sizeof header);
+        h2_raw_bytes(block, 10);
+        h2_wait(1);
+        for (int up = 0; up < r->up_count; up++)
+            if (h2_up(up)->exchange)
+                h2_up_answer(h2_up(up), 200, "x");
+    }
+    h2_settle();
+    assert_int_equal(r->goaways, 0);
+    assert_int_equal(r->up_count, times - 1);
+}
+
 static void test_a_client_that_ends_its_direction_inside_a_section_is_closed(void **state)
 {
     (void)state;
@@ -335,6 +359,7 @@ int main(void)
         H2_TEST(test_a_client_that_reads_nothing_is_closed),
         H2_TEST(test_the_limits_of_each_exchange_are_kept_on_one_timer),
         H2_TEST(test_a_client_that_ends_its_direction_gets_the_answers_of_whole_requests),
+        H2_RAW_TEST(test_sections_that_follow_each_other_have_each_their_time),
         H2_RAW_TEST(test_a_client_that_ends_its_direction_inside_a_section_is_closed),
         H2_TEST(test_a_connection_that_breaks_cancels_all_upstream_work),
     };
