@@ -9,7 +9,7 @@ description = {
   detailed = [[
 A C core owns sockets, HTTP and the pool of upstream connections; at each phase of a request it calls LuaJIT handlers,
 which an operator changes while traffic flows. Builds on Debian with libluajit2-5.1-dev (or libluajit-5.1-dev),
-libev-dev, libssl-dev, libjansson-dev, zlib1g-dev and lua-cjson-dev.]],
+libev-dev, libssl-dev, libnghttp2-dev, libjansson-dev, zlib1g-dev, libpcre2-dev, libxxhash-dev and lua-cjson-dev.]],
   license = "MIT",
 }
 dependencies = {

@@ -175,6 +175,7 @@
 ---@alias tidegate.OptionType
 ---| "string" | "number" | "integer" | "boolean" | "function" | "table" | "list" | "map"
 ---| "seconds" | "bytes" | "percent" | "address" | "url" | "header" | "upstream" | "route" | "secret"
+---| "regex" | "ip_set"
 
 ---@class tidegate.Option
 ---@field [1] tidegate.OptionType
@@ -733,7 +734,7 @@ function Uri.parse(text) end
 
 ---@param base string
 ---@param reference string
----@return string
+---@return string? address, "invalid"? err
 function Uri.join(base, reference) end
 
 ---@class tidegate.Http

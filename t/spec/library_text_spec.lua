@@ -142,3 +142,37 @@ describe("tg.uri", function()
     assert.equal("https://h/b?x=1", (eval "return tg.uri.join('https://h/a', '/b?x=1')"))
   end)
 end)
+
+describe("what is loaded when it is first named", function()
+  setup(library.start)
+  before_each(library.begin_test)
+  after_each(library.end_test)
+  teardown(library.end_file)
+
+  it("can be named for the first time in a phase, and by require", function()
+    for name in pairs { base64 = 1, bytes = 1, cookie = 1, crypto = 1, hash = 1, ip = 1, jwt = 1, re = 1, time = 1 } do
+      assert.is_true((eval("return tg[select(3, ...)] == require('tidegate.' .. select(3, ...))", name)), name)
+    end
+    assert.matches("no such name", raised "return tg.cookies")
+    assert.matches("not for scripts", raised "require 'tidegate.runtime.library'")
+    assert.matches("not found", raised "require 'tidegate.nothing'")
+  end)
+
+  it("is named by the annotations", function()
+    local file = assert(io.open("lua/types/library.lua"))
+    local text = file:read "*a"
+    file:close()
+    local names = eval [[
+      local names = {}
+      for _, part in ipairs { "base64", "bytes", "cookie", "crypto", "hash", "ip", "jwt", "re", "time" } do
+        for name in pairs(tg[part]) do names[#names + 1] = name end
+      end
+      return names
+    ]]
+    assert.is_true(#names > 40)
+    for _, name in ipairs(names) do
+      local there = text:find("[.:]" .. name .. "%(") or text:find("@field " .. name .. " ") or name == "crc32"
+      assert.truthy(there, name)
+    end
+  end)
+end)
