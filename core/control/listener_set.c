@@ -58,6 +58,7 @@ bool tg_listener_set_open(struct tg_listener_set *set, struct tg_snapshot *snaps
             return false;
         }
         open->wanted = true;
+        tg_listener_set_guarded(open->listener, config->tls || config->accept.count > 0);
         if (!tg_address_equal(&config->address, tg_listener_address(open->listener)))
             config->address = *tg_listener_address(open->listener);
     }

@@ -15,6 +15,10 @@ struct tg_listener *tg_listener_open(const struct tg_address *address, char why[
 void tg_listener_close(struct tg_listener *listener);
 /* As bound: with the port that the system chose for port 0. */
 const struct tg_address *tg_listener_address(const struct tg_listener *listener);
+/* Who comes in there has to pass TLS or handlers, as the generation says that declared it last. For the connections
+ * that come out of its queue when no generation knows it any more. Any thread. */
+void tg_listener_set_guarded(struct tg_listener *listener, bool guarded);
+bool tg_listener_is_guarded(const struct tg_listener *listener);
 
 /* What a worker offers to the acceptor. */
 struct tg_accept_target {

@@ -173,3 +173,13 @@ const struct tg_address *tg_listener_address(const struct tg_listener *listener)
 {
     return &listener->address;
 }
+
+void tg_listener_set_guarded(struct tg_listener *listener, bool guarded)
+{
+    atomic_store_explicit(&listener->guarded, guarded, memory_order_relaxed);
+}
+
+bool tg_listener_is_guarded(const struct tg_listener *listener)
+{
+    return atomic_load_explicit(&listener->guarded, memory_order_relaxed);
+}

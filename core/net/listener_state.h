@@ -15,6 +15,7 @@ struct tg_listener {
     struct tg_list link; /* in the acceptor's list */
     struct tg_address address;
     bool inherited;
+    _Atomic bool guarded;
     dev_t path_device; /* of a Unix path that we made, so that only our own is removed */
     ino_t path_inode;
     _Atomic uint32_t references;

@@ -287,14 +287,15 @@ static bool is_sender(const struct tg_listener_config *listener, const struct tg
 
 static void begin(struct tg_door *door, const struct tg_listener_config *listener)
 {
-    door->guarded = listener && (listener->tls || listener->accept.count > 0);
+    if (listener)
+        door->guarded = listener->tls || listener->accept.count > 0;
     if (listener && listener->proxy_protocol && is_sender(listener, door->base.info.peer))
         door->stage = TG_DOOR_PROXY_HEADER;
     else
         accept_or_admit(door, listener);
 }
 
-bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream)
+bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream, bool guarded)
 {
     struct tg_door *door = calloc(1, sizeof *door);
     if (!door)
@@ -304,6 +305,7 @@ bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream)
     tg_client_enter(&door->base, &client_ops, worker, stream, &info);
     tg_text_init(&door->kept);
     tg_list_init(&door->call.link);
+    door->guarded = guarded;
     door->until = tg_loop_now(worker->loop) + worker->current->snapshot->settings.timeouts.header;
     tg_deadline_init(&door->deadline, worker->loop, expired);
     tg_deadline_set(&door->deadline, worker->draining ? fmin(door->until, worker->drain_idle_until) : door->until);

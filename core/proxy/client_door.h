@@ -7,8 +7,9 @@
 
 #include "proxy/client.h"
 
-/* Takes over the stream of a new connection, which counts as a client from now on. Out of memory: false, and the stream
- * stays the caller's. */
-bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream) __attribute__((warn_unused_result));
+/* Takes over the stream of a new connection, which counts as a client from now on. `guarded`: of its listener, as in
+ * net/listener.h. Out of memory: false, and the stream stays the caller's. */
+bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream, bool guarded)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -50,9 +50,8 @@ void tg_worker_deinit(struct tg_worker *worker)
 
 void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener)
 {
-    (void)listener;
     struct tg_worker *worker = tg_loop_context(loop);
-    if (tg_client_door_open(worker, stream))
+    if (tg_client_door_open(worker, stream, tg_listener_is_guarded(listener)))
         return;
     tg_stream_close(stream);
     tg_accept_ended(worker->acceptor, &worker->connections);

@@ -451,6 +451,22 @@ tg.upstream "e" { "127.0.0.1:9", tls = { sni = "e.example" } }
     nobody:close()
   end)
 
+  it("guard those, too, who wait in the queue of a listener that a reload takes away", function()
+    local config = CONFIG:gsub("tg.listen", 'tg.listen "127.0.0.1:${port_clear}"\n%0', 1)
+    config = config:gsub("access.log\"", "access.log\", limits = { connections = 1 }")
+    local self = prepare(config)
+    self:launch { workers = 1 }
+    self:wait_ready()
+    local holder = client.connect(self.variables.port_clear)
+    assert.equal("one", ask(holder))
+    local queued = client.connect(self.variables.port)
+    queued:send "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    self:write("gateway.lua", (config:gsub("tg.listen {[^\n]+", "")))
+    self:reload()
+    holder:close()
+    assert.equal("", (queued:read_to_end(10)))
+  end)
+
   it("are waited for at an upstream no longer than its limit, or the route's, says: 504", function()
     local silent = assert(socket.bind("127.0.0.1", 0))
     local _, silent_port = silent:getsockname()

@@ -31,7 +31,7 @@ void door_open_from(const char *peer_text)
     door.listener.address = *tg_stream_local(stream);
     door.worker.connections++;
     door.opened = tg_loop_now_fresh(door.loop);
-    assert_true(tg_client_door_open(&door.worker, stream));
+    assert_true(tg_client_door_open(&door.worker, stream, false));
 }
 
 static void heed_quiet(struct tg_worker *worker)
