@@ -43,6 +43,7 @@ struct tg_client_h2 {
     struct tg_h2_session session;
     struct tg_http_limits limits; /* for the section that is being received */
     uint32_t streams;             /* at a time */
+    uint32_t room;                /* bytes that may wait for each of those there are now [F12] */
     struct tg_list answered;      /* streams (their h2.link) that the codec has closed and an exchange still knows */
 
     /* Reading. */

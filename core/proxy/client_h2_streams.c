@@ -45,6 +45,7 @@ static bool open_stream(struct tg_client_h2 *client, int32_t id, struct tg_h2_se
     stream->client = client;
     stream->side.ops = &tg_client_h2_side_ops;
     stream->side.deadline = &client->deadline;
+    stream->side.room = &client->room;
     tg_arena_init(&stream->arena);
     tg_h2_stream_open(&client->session, &stream->h2, id);
     tg_h2_section_init(section, TG_H2_REQUEST, &stream->arena, &client->limits);

@@ -3,7 +3,11 @@
 
 #include "proxy/client_h2_state.h"
 
-enum { RATE_WINDOW = 10 }; /* seconds */
+enum {
+    RATE_WINDOW = 10,       /* seconds */
+    ROOM = 1024 * 1024,     /* bytes of responses that may wait, by shares */
+    ROOM_LEAST = 16 * 1024, /* of a stream */
+};
 
 void tg_client_h2_wake_at(struct tg_client_h2 *client, double at)
 {
@@ -16,8 +20,16 @@ static double now_of(const struct tg_client_h2 *client)
     return tg_loop_now(client->base.worker->loop);
 }
 
+/* So that what waits for one connection is bounded, not only what waits for each of its streams. */
+static void share_room(struct tg_client_h2 *client)
+{
+    uint32_t streams = client->session.stream_count, share = streams ? ROOM / streams : ROOM;
+    client->room = share < ROOM_LEAST ? ROOM_LEAST : share;
+}
+
 void tg_client_h2_count_idle(struct tg_client_h2 *client)
 {
+    share_room(client);
     if (client->dead || client->announced)
         return;
     if (client->session.stream_count > 0) {

@@ -142,13 +142,31 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
         tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->send, group->send));
 }
 
-void tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece)
+/* What a client's connection lets wait for one of its streams, where it has many. */
+static bool client_is_full(const struct tg_exchange *exchange)
+{
+    const struct tg_client_side *client = exchange->client_side;
+    return client && client->room && tg_buffer_queue_length(&exchange->response_pipe.waiting) >= *client->room;
+}
+
+static bool client_has_room(const struct tg_exchange *exchange)
+{
+    const struct tg_client_side *client = exchange->client_side;
+    return !client || !client->room || tg_buffer_queue_length(&exchange->response_pipe.waiting) <= *client->room / 2;
+}
+
+bool tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece)
 {
     upstream_spoke(exchange);
     tg_body_pipe_emit(&exchange->response_pipe, NULL, piece);
     if (exchange->response_pipe.failed && !exchange->upstream_failed)
         exchange->upstream_failed = TG_REASON_OVERLOAD;
     tg_exchange_wake(exchange);
+    if (exchange->response_pipe.giver_paused || !client_is_full(exchange))
+        return true;
+    exchange->response_pipe.giver_paused = true;
+    exchange->wait_until = INFINITY;
+    return false;
 }
 
 void tg_exchange_from_upstream_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers)
@@ -201,11 +219,11 @@ static void hold_upstream_back(struct tg_exchange *exchange)
     struct tg_upstream_side *side = exchange->upstream_side;
     if (!side || exchange->upstream_ended)
         return;
-    if (!pipe->giver_paused && above_high_mark(pipe)) {
+    if (!pipe->giver_paused && (above_high_mark(pipe) || client_is_full(exchange))) {
         pipe->giver_paused = true;
         exchange->wait_until = INFINITY;
         side->ops->pause_body(side);
-    } else if (pipe->giver_paused && below_low_mark(pipe)) {
+    } else if (pipe->giver_paused && below_low_mark(pipe) && client_has_room(exchange)) {
         pipe->giver_paused = false;
         upstream_spoke(exchange);
         side->ops->resume_body(side);

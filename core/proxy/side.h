@@ -66,6 +66,9 @@ struct tg_client_side {
     /* The connection's one timer, lent to the exchange: it may only move it earlier; when it fires, the side calls
      * tg_exchange_tick and sets it to the earlier of its own time and what that returns. */
     struct tg_deadline *deadline;
+    /* Bytes of the response that may wait in the exchange; it may change at any time. NULL: as much as the pipe takes.
+     */
+    const uint32_t *room;
 };
 
 struct tg_upstream_side_ops {
@@ -123,7 +126,8 @@ void tg_exchange_from_connector_failed(struct tg_exchange *exchange, enum tg_rea
 void tg_exchange_from_upstream_informational(struct tg_exchange *exchange, const struct tg_response_head *head);
 /* The head must live in the exchange's arena. */
 void tg_exchange_from_upstream_head(struct tg_exchange *exchange, const struct tg_response_head *head);
-void tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece);
+/* false: the side stops reading as by pause_body, and is told to go on by resume_body. */
+bool tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece);
 void tg_exchange_from_upstream_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers);
 void tg_exchange_from_upstream_end(struct tg_exchange *exchange);
 /* `detail` is static text for the log, may be NULL. */

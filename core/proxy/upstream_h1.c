@@ -133,6 +133,12 @@ static size_t read_head(struct tg_upstream_h1 *connection, struct tg_slice input
 
 /* --- The response body --- */
 
+static void give_body(struct tg_upstream_h1 *connection, struct tg_buffer piece)
+{
+    if (!tg_exchange_from_upstream_body(connection->exchange, piece))
+        tg_stream_pause(connection->stream);
+}
+
 static size_t read_body(struct tg_upstream_h1 *connection, struct tg_block *block, struct tg_slice input)
 {
     size_t used = 0;
@@ -142,7 +148,7 @@ static size_t read_body(struct tg_upstream_h1 *connection, struct tg_block *bloc
     switch (tg_h1_body_read(&connection->reader, input, &used, &data, &trailers, &problem)) {
     case TG_H1_CHUNK_DATA: {
         struct tg_buffer piece = { block, data.at, data.length };
-        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(piece));
+        give_body(connection, tg_buffer_ref(piece));
         break;
     }
     case TG_H1_CHUNK_END:
@@ -172,7 +178,7 @@ static void on_data(struct tg_stream *stream, struct tg_buffer data)
     }
     connection->spoke = true;
     if (connection->tunnel) {
-        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(data));
+        give_body(connection, tg_buffer_ref(data));
         return;
     }
     while (data.length > 0 && !connection->response_over && !connection->tunnel) {
@@ -184,7 +190,7 @@ static void on_data(struct tg_stream *stream, struct tg_buffer data)
             response_is_over(connection);
     }
     if (connection->tunnel && data.length > 0)
-        tg_exchange_from_upstream_body(connection->exchange, tg_buffer_ref(data));
+        give_body(connection, tg_buffer_ref(data));
     else if (data.length > 0)
         connection->unusable = true; /* bytes beyond the response [R02] */
 }

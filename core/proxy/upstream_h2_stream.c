@@ -215,7 +215,8 @@ static void take_data(struct tg_h2_stream *codec, struct tg_buffer piece)
     }
     stream->received += piece.length;
     widen_window(stream);
-    tg_exchange_from_upstream_body(stream->exchange, piece);
+    if (!tg_exchange_from_upstream_body(stream->exchange, piece))
+        tg_h2_stream_read(codec, false);
 }
 
 static void take_end(struct tg_h2_stream *codec)

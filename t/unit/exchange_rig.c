@@ -285,7 +285,7 @@ int exchange_rig_setup(void **state)
     f->lease.snapshot = f->snapshot;
     f->lease.worker = &f->worker;
     tg_worker_switch(&f->worker, &f->lease);
-    f->client = (struct tg_client_side){ &client_ops, &f->deadline };
+    f->client = (struct tg_client_side){ .ops = &client_ops, .deadline = &f->deadline };
     tg_deadline_init(&f->deadline, f->loop, deadline_expired);
     tg_deadline_set(&f->deadline, INFINITY);
     tg_buffer_queue_init(&f->got);

@@ -154,7 +154,7 @@ void h2_up_head(struct h2_up *up, int status, enum tg_framing framing, uint64_t 
 
 void h2_up_body(struct h2_up *up, const char *bytes, size_t length)
 {
-    tg_exchange_from_upstream_body(up->exchange, (struct tg_buffer){ NULL, bytes, length });
+    up->full = !tg_exchange_from_upstream_body(up->exchange, (struct tg_buffer){ NULL, bytes, length });
 }
 
 void h2_up_trailers(struct h2_up *up, const char *const *pairs)

@@ -30,7 +30,7 @@ struct rig_stream {
 struct h2_up {
     struct tg_upstream_side side;
     struct tg_exchange *exchange; /* NULL: over */
-    bool end, reset, detached, held, head_end, tunnel;
+    bool end, reset, detached, held, head_end, tunnel, full;
     size_t body;
     char head[2048]; /* "METHOD path authority framing\n", then "name: value\n" each */
     char trailers[512];

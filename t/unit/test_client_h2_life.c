@@ -201,6 +201,30 @@ static void test_an_answer_whose_window_stays_at_zero_is_reset(void **state)
     assert_int_equal(r->worker.exchanges, 0);
 }
 
+/* [F12] What waits for a connection is bounded, however many streams it has. */
+static void test_many_streams_share_what_may_wait(void **state)
+{
+    enum { STREAMS = 64, PIECE = 4096 };
+    (void)state;
+    size_t waiting = 0;
+    r->holds_windows = true;
+    nghttp2_settings_entry shut = { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0 };
+    assert_int_equal(nghttp2_submit_settings(r->client, 0, &shut, 1), 0);
+    for (int i = 0; i < STREAMS; i++)
+        h2_get("/");
+    h2_settle();
+    for (int i = 0; i < STREAMS; i++) {
+        h2_up_head(h2_up(i), 200, TG_FRAMING_CHUNKED, 0, NULL);
+        while (!h2_up(i)->full) {
+            h2_up_body(h2_up(i), much, PIECE);
+            waiting += PIECE;
+            assert_true(waiting <= 2 * 1024 * 1024);
+        }
+    }
+    h2_settle();
+    assert_int_equal(r->worker.exchanges, STREAMS);
+}
+
 /* [F12] opened by a byte at a time */
 static void test_a_window_opened_byte_by_byte_is_too_slow(void **state)
 {
@@ -354,6 +378,7 @@ int main(void)
         H2_TEST(test_an_upload_that_comes_too_slowly_is_answered_with_408),
         H2_TEST(test_an_upload_that_upstream_holds_back_is_not_too_slow),
         H2_TEST(test_an_answer_whose_window_stays_at_zero_is_reset),
+        H2_TEST(test_many_streams_share_what_may_wait),
         H2_TEST(test_a_window_opened_byte_by_byte_is_too_slow),
         H2_TEST(test_an_idle_stream_in_the_middle_of_its_answer_lives_on),
         H2_TEST(test_a_client_that_reads_nothing_is_closed),

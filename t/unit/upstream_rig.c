@@ -135,7 +135,7 @@ static struct up_call *start(struct tg_request_head *head, struct tg_arena *aren
     const char *why;
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:9"), &client, &why));
     assert_true(tg_address_parse(TG_SLICE("127.0.0.1:80"), &local, &why));
-    call->side = (struct tg_client_side){ &client_ops, &call->deadline };
+    call->side = (struct tg_client_side){ .ops = &client_ops, .deadline = &call->deadline };
     tg_deadline_init(&call->deadline, up->loop, expired);
     call->exchange = tg_exchange_start(&up->worker, arena, head, &call->side, &info);
     assert_non_null(call->exchange);
