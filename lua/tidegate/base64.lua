@@ -60,8 +60,9 @@ end
 local state = ffi.typeof "struct tg_abi_base64"
 
 local function state_of(what, self)
-  if type(self) ~= "table" then raise(what .. ": methods are called with a colon") end
-  return self.__state
+  local held = type(self) == "table" and self.__state
+  if not held then raise(what .. ": methods are called with a colon, as in decoder:add(piece)") end
+  return held
 end
 
 ---@class tidegate.Base64Decoder

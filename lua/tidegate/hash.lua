@@ -108,19 +108,25 @@ end
 ---@class tidegate.Digest
 local digest = {}
 
+local function state_of(what, self)
+  local state = type(self) == "table" and self.__state
+  if not state then raise(what .. ": methods are called with a colon, as in digest:add(piece)") end
+  return state
+end
+
 ---Takes a piece; gives itself back. After `bytes` or `hex` it raises.
 ---@param piece string
 ---@return tidegate.Digest
 function digest:add(piece)
+  local state = state_of("digest:add", self)
   check_string("digest:add", piece)
-  local state = self.__state
   if state.length ~= 0 then raise "digest:add: the digest is over: bytes or hex was called" end
   if C.tg_abi_digest_add(state, piece, #piece) == 0 then raise "digest:add: OpenSSL has failed" end
   return self
 end
 
 local function finished(self, what)
-  local state = self.__state
+  local state = state_of(what, self)
   if state.length == 0 and C.tg_abi_digest_end(state) == 0 then raise(what .. ": OpenSSL has failed") end
   return state
 end

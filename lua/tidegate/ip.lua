@@ -37,9 +37,10 @@ local set = {}
 ---@param address string
 ---@return boolean? found, string? err
 function set:has(address)
-  if type(self) ~= "table" then raise "set:has: methods are called with a colon" end
+  local owned = type(self) == "table" and self.__set
+  if not owned then raise "set:has: methods are called with a colon, as in set:has(address)" end
   if type(address) ~= "string" then check_string("set:has", address) end
-  local found = C.tg_abi_ip_set_has(self.__set, address, #address)
+  local found = C.tg_abi_ip_set_has(owned, address, #address)
   if found < 0 then return nil, "invalid" end
   return found == 1
 end

@@ -46,9 +46,10 @@ local regex = {}
 
 -- The pattern of an object, and the text, the arguments of each method.
 local function pattern_of(what, self, text)
-  if type(self) ~= "table" then raise(what .. ": methods are called with a colon, as in pattern:test(text)") end
+  local owned = type(self) == "table" and self.__regex
+  if not owned then raise(what .. ": methods are called with a colon, as in pattern:test(text)") end
   if type(text) ~= "string" then check_string(what, text) end
-  return self.__regex
+  return owned
 end
 
 local function start_of(what, at)

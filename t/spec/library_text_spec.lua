@@ -175,4 +175,23 @@ describe("what is loaded when it is first named", function()
       assert.truthy(there, name)
     end
   end)
+
+  it("[J12] raises for methods that are called on something else", function()
+    for _, code in ipairs {
+      "tg.base64.decoder().add({}, 'x')", "tg.base64.decoder().finish({})", "tg.base64.encoder().add({}, 'x')",
+      "tg.hash.new 'md5'.add({}, 'x')", "tg.hash.new 'md5'.bytes(1)", "tg.hash.new 'crc32'.hex({})",
+      "tg.ip.set {}.has({}, '::1')", "tg.base64.decoder().add('x')", "tg.ip.set {}.has(nil, '::1')",
+    } do
+      assert.matches("methods are called with a colon", raised("local x = " .. code), code)
+    end
+    local _, why = library.load "local x = tg.re.new('a').test({}, 'a')"
+    assert.matches("gateway.lua:3: regex:test: methods are called with a colon", why)
+    for _, code in ipairs {
+      "tg.crypto.sign({}, 'x', 'ES256')", "tg.crypto.sign(tg.ip.set {}, 'x', 'ES256')",
+        "tg.crypto.verify({}, 'x', 'y', 'ES256')",
+    } do
+      assert.matches("a key %(tg.crypto.key%) expected", raised("local x = " .. code), code)
+    end
+    assert.matches("keys %(tg.jwt.keys%) or a key", raised "local x = tg.jwt.sign({}, {}, { algorithm = 'ES256' })")
+  end)
 end)
