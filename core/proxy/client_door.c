@@ -297,7 +297,7 @@ static void begin(struct tg_door *door, const struct tg_listener_config *listene
 
 bool tg_client_door_open(struct tg_worker *worker, struct tg_stream *stream, bool guarded)
 {
-    struct tg_door *door = calloc(1, sizeof *door);
+    struct tg_door *door = worker->current ? calloc(1, sizeof *door) : NULL; /* NULL: the worker is ending */
     if (!door)
         return false;
     struct tg_client_info info = { tg_stream_peer(stream), tg_stream_local(stream), NULL };

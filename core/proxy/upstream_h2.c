@@ -159,7 +159,8 @@ struct tg_upstream_h2 *tg_upstream_h2_open(struct tg_upstream_h2_keeper *keeper,
                                            struct tg_peer *peer, struct tg_upstream_h2_facts *facts,
                                            const struct tg_upstream_h2_terms *terms, struct tg_stream *stream)
 {
-    struct tg_upstream_h2 *connection = connection_new(keeper, worker, peer, facts, stream);
+    /* A worker that is ending has no generation any more. */
+    struct tg_upstream_h2 *connection = worker->current ? connection_new(keeper, worker, peer, facts, stream) : NULL;
     if (!connection) {
         tg_stream_close(stream);
         return NULL;

@@ -58,7 +58,7 @@ struct tg_upstream_h2 {
     double round_trip; /* seconds; 0: unknown */
 };
 
-/* Takes over a stream that is open. NULL: no memory; then it is closed. */
+/* Takes over a stream that is open. NULL: no memory, or the worker is ending; then it is closed. */
 struct tg_upstream_h2 *tg_upstream_h2_open(struct tg_upstream_h2_keeper *keeper, struct tg_worker *worker,
                                            struct tg_peer *peer, struct tg_upstream_h2_facts *facts,
                                            const struct tg_upstream_h2_terms *terms, struct tg_stream *stream);

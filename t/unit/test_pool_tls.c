@@ -120,6 +120,20 @@ static void test_who_gave_his_connection_away_doesn_t_wait_for_ever(void **state
     assert_int_equal(up->server.requests, 1);
 }
 
+/* A worker that ends has no generation any more, in what remains of its turn. */
+static void test_a_dial_that_ends_behind_its_worker_is_dropped(void **state)
+{
+    (void)state;
+    up_get();
+    run_turns(up->loop, 1);
+    assert_false(tg_list_empty(&up_entry()->dials));
+    up_leave(&up->calls[0]);
+    up->worker.current = NULL;
+    up_until(&up->server.closed, 1);
+    up->worker.current = &up->lease;
+    assert_int_equal(up_pooled(), 0);
+}
+
 static void test_clients_that_leave_leave_few_dials(void **state)
 {
     (void)state;
@@ -413,6 +427,7 @@ int main(void)
         TEST(test_a_first_burst_ends_on_the_connection_that_is_ready_first),
         TEST(test_a_request_that_has_to_go_over_h1_does),
         TEST(test_who_gave_his_connection_away_doesn_t_wait_for_ever),
+        TEST(test_a_dial_that_ends_behind_its_worker_is_dropped),
         TEST(test_clients_that_leave_leave_few_dials),
         TEST(test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2),
         TEST(test_a_peer_that_chooses_h1_is_spoken_to_so),
