@@ -59,15 +59,23 @@ function library.module(label, fields)
   })
 end
 
-local SMALL = 16384
+local LEAST_KEPT, MOST_KEPT = 4096, 262144
 local bytes_of_any = ffi.typeof "char[?]"
-local small = bytes_of_any(SMALL)
+local kept_size = LEAST_KEPT
+local kept = bytes_of_any(kept_size)
+
+local function grow(size)
+  while kept_size < size do kept_size = kept_size * 2 end
+  kept = bytes_of_any(kept_size)
+  return kept
+end
 
 ---Bytes to write to, until the next call.
 ---@param size integer
 function library.room(size)
-  if size <= SMALL then return small end
-  return bytes_of_any(size)
+  if size <= kept_size then return kept end
+  if size > MOST_KEPT then return bytes_of_any(size) end
+  return grow(size)
 end
 
 return library
