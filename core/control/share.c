@@ -17,7 +17,8 @@ static struct tg_exchange *first_exchange(struct tg_share *share)
 /* Only its log phase would still enter the VM. */
 static bool needs_log_alone(const struct tg_exchange *exchange)
 {
-    return exchange->state == TG_EXCHANGE_STREAMING || exchange->state == TG_EXCHANGE_TUNNEL;
+    return (exchange->state == TG_EXCHANGE_STREAMING || exchange->state == TG_EXCHANGE_TUNNEL) &&
+           !tg_exchange_has_body_handlers(exchange);
 }
 
 static void detach_exchange(struct tg_exchange *exchange)

@@ -56,6 +56,14 @@ static inline bool tg_fields_has(const struct tg_fields *fields, enum tg_field_n
            tg_fields_find(fields, token, (struct tg_slice){ 0 }) != NULL;
 }
 
+static inline bool tg_fields_has_lines(const struct tg_fields *fields)
+{
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (!fields->lines[i].removed)
+            return true;
+    return false;
+}
+
 /* Goes over the members of a comma-separated list value (RFC 9110 5.6.1); *rest starts as the value. Quoted strings are
  * kept whole, blanks around members are not part of them. false at the end, which rest->at = NULL marks; empty members
  * are given as empty slices, so that an empty value has one. */

@@ -16,12 +16,14 @@
 
 enum tg_exchange_state {
     TG_EXCHANGE_REQUEST,          /* the request phase runs or waits */
+    TG_EXCHANGE_REQUEST_BODY,     /* its handlers have begun, but haven't let the head go yet */
     TG_EXCHANGE_UPSTREAM_REQUEST, /* that phase of the current attempt */
     TG_EXCHANGE_CONNECTING,
     TG_EXCHANGE_AWAITING_HEAD,     /* sent, or being sent */
     TG_EXCHANGE_UPSTREAM_RESPONSE, /* that phase */
     TG_EXCHANGE_ERROR,             /* the error phase */
     TG_EXCHANGE_RESPONSE,          /* the response phase */
+    TG_EXCHANGE_RESPONSE_BODY,     /* as for the request's */
     TG_EXCHANGE_STREAMING,         /* the response head has gone to the client */
     TG_EXCHANGE_TUNNEL,
     TG_EXCHANGE_LOG, /* over for the client; the log phase runs or waits */
@@ -52,6 +54,7 @@ struct tg_pending_field {
     bool add; /* else replaces */
 };
 
+struct tg_body_call; /* proxy/body_call.h */
 struct tg_grpc_call; /* proxy/grpc_call.h */
 
 struct tg_exchange {
@@ -108,7 +111,18 @@ struct tg_exchange {
     double wait_until; /* of the current state: first byte, between bytes, ...; INFINITY: none */
     enum tg_reason end_reason;
 
+    /* Handlers of bodies. */
+    struct tg_body_call *request_bodies, *response_bodies; /* along the pipe; NULL: none */
+    struct tg_body_call *producer;                         /* writes the answer's body; NULL: none */
+    bool request_changed, response_changed; /* a handler has taken or given bytes: the declared length is over */
+    bool response_had_length;               /* before that */
+    bool continue_said;                     /* the gateway itself wants the request's body */
+    bool trailers_due;                      /* the trailers phase has to run before the response may end */
+    bool whole_awaited;                     /* hooks.whole_ready is wanted */
+    bool answer_loaded;                     /* an answer of our own is in the response pipe already */
+
     /* What has happened since the last step. */
+    bool bodies_spoke, bodies_lost, bodies_answered; /* a handler of a body failed or answered; memory ran out */
     bool client_left, client_request_ended;
     bool total_over, wait_over;         /* total_at, wait_until have passed */
     struct tg_problem client_problem;   /* status 0: none */
@@ -160,11 +174,35 @@ void tg_exchange_resume(struct tg_exchange *exchange, enum tg_hook_result result
  * exchange->response.fields, which is empty now. false where the head has gone already. */
 bool tg_exchange_respond(struct tg_exchange *exchange, int status, struct tg_buffer_queue *body)
     __attribute__((warn_unused_result));
+/* The same from inside a request_body handler: it takes the place of whatever phase runs or waits beside it. */
+bool tg_exchange_respond_beside(struct tg_exchange *exchange, int status, struct tg_buffer_queue *body)
+    __attribute__((warn_unused_result));
+/* The answer that was just decided gets its body from a function of the handler `use`, as a call without input that
+ * is entered when the head goes. NULL: no memory. */
+struct tg_body_call *tg_exchange_produce(struct tg_exchange *exchange, uint32_t use);
 /* Matches again with the changed head, or takes `route`. false after five hops. */
 bool tg_exchange_reroute(struct tg_exchange *exchange, struct tg_route *route) __attribute__((warn_unused_result));
 /* Adds or replaces a field of the answer to come; checked and copied. */
 bool tg_exchange_pending_field(struct tg_exchange *exchange, struct tg_slice name, struct tg_slice value, bool add,
                                const char **problem) __attribute__((warn_unused_result));
+/* How far a body has come that a handler wants whole: READY, or at most `limit` bytes aren't enough, or its source has
+ * broken off; WAIT: hooks.whole_ready follows. */
+enum tg_whole { TG_WHOLE_READY, TG_WHOLE_WAIT, TG_WHOLE_TOO_LARGE, TG_WHOLE_FAILED };
+/* The request's, in its request phase. It stays where it is, to be read again, and to be forwarded. */
+enum tg_whole tg_exchange_whole_request(struct tg_exchange *exchange, uint64_t limit);
+/* The response's, in the phases upstream_response and response: likewise. */
+enum tg_whole tg_exchange_whole_response(struct tg_exchange *exchange, uint64_t limit);
+/* What is READY, in one piece; `at` is NULL when out of memory. */
+struct tg_slice tg_exchange_whole_bytes(struct tg_exchange *exchange, bool response);
+/* In the same phases: these bytes are the body, whatever came or will come. false: no memory. */
+bool tg_exchange_replace_request(struct tg_exchange *exchange, struct tg_slice bytes)
+    __attribute__((warn_unused_result));
+bool tg_exchange_replace_response(struct tg_exchange *exchange, struct tg_slice bytes)
+    __attribute__((warn_unused_result));
+/* Somebody in the gateway waits for bytes of the request's body. */
+void tg_exchange_want_request_body(struct tg_exchange *exchange);
+/* Handlers are at work on a body, or have the trailers to come: the exchange can't do without its VM. */
+bool tg_exchange_has_body_handlers(const struct tg_exchange *exchange);
 void tg_exchange_set_time_left(struct tg_exchange *exchange, double seconds);
 /* Breaks off, without an answer. */
 void tg_exchange_abort(struct tg_exchange *exchange, enum tg_reason reason);

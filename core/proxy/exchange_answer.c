@@ -8,6 +8,9 @@
 
 void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from)
 {
+    if (exchange->response_bodies || exchange->producer)
+        tg_exchange_drop_response_bodies(exchange);
+    exchange->response_changed = exchange->answer_loaded = exchange->trailers_due = false;
     exchange->response = (struct tg_response_head){ .status = (uint16_t)status, .version = TG_HTTP_1_1 };
     tg_fields_init(&exchange->response.fields, &exchange->arena);
     exchange->from = from;
@@ -16,6 +19,7 @@ void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum t
     tg_buffer_queue_clear(&exchange->answer_body);
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_pipe.ended = exchange->response_pipe.failed = exchange->response_pipe.giver_paused = false;
+    exchange->response_pipe.replaced = false;
     exchange->response_pipe.passed = 0;
 }
 
@@ -28,6 +32,7 @@ static void fail(struct tg_exchange *exchange, struct tg_exchange_error error)
         return;
     }
     tg_exchange_drop_upstream(exchange, TG_REASON_NONE);
+    tg_exchange_cancel_bodies(exchange);
     tg_exchange_reset_response(exchange, error.status, TG_FROM_GATEWAY);
     exchange->state = TG_EXCHANGE_ERROR;
 }
@@ -138,10 +143,18 @@ bool tg_exchange_make_error_page(struct tg_exchange *exchange)
     return tg_error_page_make(exchange);
 }
 
-/* An answer of our own is whole already: its body goes into the pipe, its length into the head. */
-static bool load_answer_body(struct tg_exchange *exchange)
+/* An answer of our own is whole already, unless a function makes it: its body goes into the pipe, its length into the
+ * head. */
+bool tg_exchange_load_answer(struct tg_exchange *exchange)
 {
     struct tg_response_head *head = &exchange->response;
+    if (exchange->answer_loaded)
+        return true;
+    exchange->answer_loaded = true;
+    if (exchange->producer) {
+        head->framing = TG_FRAMING_CHUNKED;
+        return true;
+    }
     head->content_length = tg_buffer_queue_length(&exchange->answer_body);
     bool trailers_only = exchange->grpc && head->content_length == 0 && tg_grpc_has_status(&head->fields);
     head->has_content_length = head->status != 204 && head->status != 304 && !trailers_only;
@@ -170,6 +183,23 @@ static void begin_tunnel(struct tg_exchange *exchange)
     exchange->client_side->ops->become_tunnel(exchange->client_side);
     exchange->upstream_side->ops->become_tunnel(exchange->upstream_side);
     tg_exchange_wait_for_upstream(exchange, exchange->route->timeouts.tunnel_idle);
+}
+
+/* An HTTP/1 client that asks for trailers can only get them behind a chunked body. */
+static void make_way_for_trailers(struct tg_exchange *exchange)
+{
+    struct tg_response_head *head = &exchange->response;
+    if (head->framing != TG_FRAMING_LENGTH || exchange->request.version != TG_HTTP_1_1 ||
+        !exchange->request.te_trailers)
+        return;
+    exchange->response_had_length = true;
+    head->framing = TG_FRAMING_CHUNKED;
+    head->has_content_length = false;
+}
+
+static bool is_trailers_only(const struct tg_exchange *exchange, bool whole)
+{
+    return exchange->grpc && whole && tg_grpc_has_status(&exchange->response.fields);
 }
 
 static void commit(struct tg_exchange *exchange)
@@ -201,7 +231,7 @@ void tg_exchange_send_response_head(struct tg_exchange *exchange)
         return;
     struct tg_response_head *head = &exchange->response;
     struct tg_body_pipe *pipe = &exchange->response_pipe;
-    if (exchange->from != TG_FROM_UPSTREAM && !load_answer_body(exchange)) {
+    if (exchange->from != TG_FROM_UPSTREAM && !tg_exchange_load_answer(exchange)) {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
         return;
     }
@@ -209,8 +239,12 @@ void tg_exchange_send_response_head(struct tg_exchange *exchange)
     bool bodyless = tg_response_bodyless(head->status, exchange->request.method);
     if (bodyless && !tunnel)
         tg_buffer_queue_clear(&pipe->waiting);
-    bool whole = pipe->ended && tg_buffer_queue_length(&pipe->waiting) == 0 && !exchange->has_response_trailers;
-    bool end = !tunnel && (bodyless || whole);
+    bool whole =
+        pipe->ended && tg_buffer_queue_length(&pipe->waiting) == 0 && !tg_exchange_has_response_trailers(exchange);
+    exchange->trailers_due = tg_exchange_wants_trailers(exchange) && !is_trailers_only(exchange, whole);
+    if (exchange->trailers_due)
+        make_way_for_trailers(exchange);
+    bool end = !tunnel && (bodyless || (whole && !exchange->trailers_due));
     if (exchange->grpc && !tg_grpc_call_complete_head(exchange, end)) {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
         return;

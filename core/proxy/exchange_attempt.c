@@ -47,6 +47,10 @@ static bool prepare_attempt(struct tg_exchange *exchange)
     bool prepared = tg_forwarding_prepare(exchange, &problem);
     if (!prepared)
         tg_exchange_fail(exchange, 500, "rewrite", problem);
+    if (exchange->request_changed)
+        exchange->outgoing.framing = TG_FRAMING_CHUNKED; /* of a length that nobody knows */
+    if (exchange->continue_said)
+        exchange->outgoing.expect_continue = false;
     return prepared;
 }
 
@@ -95,9 +99,9 @@ void tg_exchange_send_request(struct tg_exchange *exchange)
     exchange->times.connected = tg_loop_now(exchange->worker->loop);
     exchange->upstream_reused = side->reused;
     bool end = exchange->request_pipe.ended && tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0 &&
-               !exchange->has_request_trailers;
+               !tg_exchange_has_request_trailers(exchange);
     exchange->request_sent = true;
-    exchange->request_taken = end && !tg_request_has_body(&exchange->request);
+    exchange->request_taken = end && !tg_request_has_body(&exchange->outgoing);
     if (exchange->request.extended_connect) /* what comes before it is answered belongs to the tunnel, and waits */
         exchange->request_taken = true;
     if (exchange->grpc && !tg_grpc_call_refresh_timeout(exchange)) {
@@ -105,7 +109,7 @@ void tg_exchange_send_request(struct tg_exchange *exchange)
         return;
     }
     side->ops->send_head(side, &exchange->outgoing, exchange->route->raw_path, exchange->request_taken);
-    if (exchange->request_taken || exchange->request.expect_continue)
+    if (exchange->request_taken || exchange->outgoing.expect_continue)
         tg_exchange_wait_for_upstream(exchange, tg_exchange_first_byte_limit(exchange));
     if (!exchange->request_taken && !exchange->body_wanted && exchange->client_side) {
         exchange->body_wanted = true;
@@ -269,7 +273,8 @@ static bool response_is_whole(const struct tg_exchange *exchange, enum tg_reason
     case TG_REASON_RESET:
     case TG_REASON_STREAM_RESET:
     case TG_REASON_CANCELLED:
-        return exchange->from == TG_FROM_UPSTREAM && !exchange->grpc && head->framing == TG_FRAMING_LENGTH &&
+        return exchange->from == TG_FROM_UPSTREAM && !exchange->grpc &&
+               (head->framing == TG_FRAMING_LENGTH || exchange->response_had_length) &&
                exchange->response_pipe.passed == head->content_length;
     default: return false;
     }
@@ -283,6 +288,9 @@ void tg_exchange_from_upstream_failed(struct tg_exchange *exchange, enum tg_reas
     }
     exchange->upstream_failed = reason;
     exchange->upstream_detail = detail;
-    exchange->response_pipe.failed = true;
+    if (!exchange->response_bodies || !tg_exchange_tell_bodies(exchange, reason))
+        exchange->response_pipe.failed = true;
+    if (exchange->whole_awaited)
+        exchange->worker->hooks->whole_ready(exchange);
     tg_exchange_wake(exchange);
 }

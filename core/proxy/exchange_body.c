@@ -2,17 +2,33 @@
  * back-pressure; what is kept for a replay. */
 #include <math.h>
 
+#include "proxy/body_call.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/grpc_call.h"
 
-static bool above_high_mark(const struct tg_body_pipe *pipe)
+/* What the giver has given and nobody has taken; `calls` may be NULL. */
+static uint64_t given(const struct tg_body_pipe *pipe, const struct tg_body_call *calls)
 {
-    return tg_buffer_queue_length(&pipe->waiting) >= TG_PIPE_HIGH;
+    return tg_buffer_queue_length(calls ? tg_body_calls_inlet(calls, pipe) : &pipe->waiting);
 }
 
-static bool below_low_mark(const struct tg_body_pipe *pipe)
+static bool above_high_mark(const struct tg_body_pipe *pipe, const struct tg_body_call *calls)
 {
-    return tg_buffer_queue_length(&pipe->waiting) < TG_PIPE_LOW;
+    return given(pipe, calls) >= (pipe->room > TG_PIPE_HIGH ? pipe->room : TG_PIPE_HIGH);
+}
+
+static bool below_low_mark(const struct tg_body_pipe *pipe, const struct tg_body_call *calls)
+{
+    return given(pipe, calls) < (pipe->room > TG_PIPE_HIGH ? pipe->room : TG_PIPE_LOW);
+}
+
+/* More has come of a body that a handler wants whole, or its end. */
+static void tell_of_whole(struct tg_exchange *exchange)
+{
+    if (!exchange->whole_awaited)
+        return;
+    exchange->whole_awaited = false;
+    exchange->worker->hooks->whole_ready(exchange);
 }
 
 void tg_exchange_from_client_body(struct tg_exchange *exchange, struct tg_buffer piece)
@@ -30,13 +46,17 @@ void tg_exchange_from_client_body(struct tg_exchange *exchange, struct tg_buffer
         tg_body_pipe_emit(&exchange->request_pipe, NULL, piece);
         if (exchange->request_pipe.failed)
             exchange->client_problem = (struct tg_problem){ 503, "out of memory for the request body" };
+        tell_of_whole(exchange);
     }
     tg_exchange_wake(exchange);
 }
 
 void tg_exchange_from_client_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers)
 {
+    if (exchange->request_pipe.replaced)
+        return;
     exchange->request_trailers = *trailers;
+    exchange->request_trailers.arena = &exchange->arena;
     exchange->has_request_trailers = true;
     if (exchange->grpc)
         tg_grpc_call_take_trailers(exchange);
@@ -46,6 +66,7 @@ void tg_exchange_from_client_end(struct tg_exchange *exchange)
 {
     exchange->client_request_ended = true;
     tg_body_pipe_emit_end(&exchange->request_pipe, NULL);
+    tell_of_whole(exchange);
     tg_exchange_wake(exchange);
 }
 
@@ -122,7 +143,7 @@ static void upstream_spoke(struct tg_exchange *exchange)
 /* Nothing of the body has come, since the client waits for upstream's word. */
 static bool continue_is_awaited(const struct tg_exchange *exchange)
 {
-    return exchange->request.expect_continue && exchange->request_pipe.passed == 0;
+    return exchange->request.expect_continue && !exchange->continue_said && exchange->request_pipe.passed == 0;
 }
 
 /* Upstream owes nothing while it takes the body as fast as it comes; it owes progress while bytes wait for it, and an
@@ -161,6 +182,7 @@ bool tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buff
     tg_body_pipe_emit(&exchange->response_pipe, NULL, piece);
     if (exchange->response_pipe.failed && !exchange->upstream_failed)
         exchange->upstream_failed = TG_REASON_OVERLOAD;
+    tell_of_whole(exchange);
     tg_exchange_wake(exchange);
     if (exchange->response_pipe.giver_paused || !client_is_full(exchange))
         return true;
@@ -172,6 +194,7 @@ bool tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buff
 void tg_exchange_from_upstream_trailers(struct tg_exchange *exchange, const struct tg_fields *trailers)
 {
     exchange->response_trailers = *trailers;
+    exchange->response_trailers.arena = &exchange->arena;
     exchange->has_response_trailers = true;
 }
 
@@ -185,6 +208,7 @@ void tg_exchange_from_upstream_end(struct tg_exchange *exchange)
     if (exchange->state != TG_EXCHANGE_TUNNEL)
         exchange->wait_until = INFINITY;
     tg_body_pipe_emit_end(&exchange->response_pipe, NULL);
+    tell_of_whole(exchange);
     tg_exchange_wake(exchange);
 }
 
@@ -204,10 +228,10 @@ static void hold_client_back(struct tg_exchange *exchange)
     struct tg_client_side *client = exchange->client_side;
     if (!client || !exchange->body_wanted)
         return;
-    if (!pipe->giver_paused && (pipe->failed || above_high_mark(pipe))) {
+    if (!pipe->giver_paused && (pipe->failed || above_high_mark(pipe, exchange->request_bodies))) {
         pipe->giver_paused = true;
         client->ops->pause_body(client);
-    } else if (pipe->giver_paused && !pipe->failed && below_low_mark(pipe)) {
+    } else if (pipe->giver_paused && !pipe->failed && below_low_mark(pipe, exchange->request_bodies)) {
         pipe->giver_paused = false;
         client->ops->resume_body(client);
     }
@@ -219,11 +243,11 @@ static void hold_upstream_back(struct tg_exchange *exchange)
     struct tg_upstream_side *side = exchange->upstream_side;
     if (!side || exchange->upstream_ended)
         return;
-    if (!pipe->giver_paused && (above_high_mark(pipe) || client_is_full(exchange))) {
+    if (!pipe->giver_paused && (above_high_mark(pipe, exchange->response_bodies) || client_is_full(exchange))) {
         pipe->giver_paused = true;
         exchange->wait_until = INFINITY;
         side->ops->pause_body(side);
-    } else if (pipe->giver_paused && below_low_mark(pipe) && client_has_room(exchange)) {
+    } else if (pipe->giver_paused && below_low_mark(pipe, exchange->response_bodies) && client_has_room(exchange)) {
         pipe->giver_paused = false;
         upstream_spoke(exchange);
         side->ops->resume_body(side);
@@ -234,7 +258,8 @@ void tg_exchange_pump_response(struct tg_exchange *exchange)
 {
     struct tg_body_pipe *pipe = &exchange->response_pipe;
     struct tg_client_side *client = exchange->client_side;
-    if (client && !exchange->response_taken && (tg_buffer_queue_length(&pipe->waiting) > 0 || pipe->ended))
+    bool ended = pipe->ended && !exchange->trailers_due;
+    if (client && !exchange->response_taken && (tg_buffer_queue_length(&pipe->waiting) > 0 || ended))
         client->ops->body_ready(client);
 }
 
@@ -242,6 +267,9 @@ void tg_exchange_hold_givers_back(struct tg_exchange *exchange)
 {
     hold_client_back(exchange);
     hold_upstream_back(exchange);
+    tg_body_calls_let_go_on(exchange->request_bodies);
+    tg_body_calls_let_go_on(exchange->response_bodies);
+    tg_body_calls_let_go_on(exchange->producer);
 }
 
 /* A copy of the references of what goes up, as long as it is little enough. */
@@ -285,7 +313,7 @@ bool tg_exchange_take_request(struct tg_exchange *exchange, struct tg_buffer_que
     if (!take(&exchange->request_pipe, to, limit, tunnel ? NULL : exchange))
         return false;
     *ended = at_end(&exchange->request_pipe);
-    *trailers = *ended && exchange->has_request_trailers ? &exchange->request_trailers : NULL;
+    *trailers = *ended && tg_exchange_has_request_trailers(exchange) ? &exchange->request_trailers : NULL;
     if (*ended && !exchange->request_taken) {
         exchange->request_taken = true;
         tg_exchange_wake(exchange);
@@ -304,8 +332,8 @@ bool tg_exchange_take_response(struct tg_exchange *exchange, struct tg_buffer_qu
     if (!take(&exchange->response_pipe, to, limit, NULL))
         return false;
     exchange->bytes_out += tg_buffer_queue_length(to) - before;
-    *ended = at_end(&exchange->response_pipe);
-    *trailers = *ended && exchange->has_response_trailers ? &exchange->response_trailers : NULL;
+    *ended = at_end(&exchange->response_pipe) && !exchange->trailers_due;
+    *trailers = *ended && tg_exchange_has_response_trailers(exchange) ? &exchange->response_trailers : NULL;
     if (*ended && !exchange->response_taken) {
         exchange->response_taken = true;
         tg_exchange_wake(exchange);

@@ -1,4 +1,5 @@
 /* The exchange and its handlers: running a phase, waiting for it, and what handlers may decide. */
+#include "proxy/body_call.h"
 #include "proxy/exchange_steps.h"
 
 enum { REROUTES_MAX = 5 };
@@ -52,6 +53,7 @@ bool tg_exchange_respond(struct tg_exchange *exchange, int status, struct tg_buf
     if (exchange->head_sent || exchange->state >= TG_EXCHANGE_LOG)
         return false;
     tg_exchange_drop_upstream(exchange, TG_REASON_NONE); /* what it still sends is no part of this answer */
+    tg_body_calls_cancel(exchange->request_bodies);
     tg_exchange_reset_response(exchange, status, TG_FROM_SCRIPT);
     exchange->answered = true;
     return !body || tg_buffer_queue_move(&exchange->answer_body, body);

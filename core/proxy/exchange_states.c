@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "base/random.h"
+#include "proxy/body_call.h"
 #include "proxy/exchange_steps.h"
 #include "proxy/grpc_call.h"
 
@@ -30,6 +31,12 @@ static void narrow_total(struct tg_exchange *exchange)
         tg_exchange_set_time_left(exchange, ends - tg_loop_now(exchange->worker->loop));
 }
 
+static void begin_first_attempt(struct tg_exchange *exchange)
+{
+    if (tg_exchange_begin_attempt(exchange))
+        exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
+}
+
 /* The request phase, then the destination. */
 static bool state_request(struct tg_exchange *exchange)
 {
@@ -52,8 +59,26 @@ static bool state_request(struct tg_exchange *exchange)
         return true;
     }
     narrow_total(exchange);
-    if (tg_exchange_begin_attempt(exchange))
-        exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
+    exchange->state = TG_EXCHANGE_REQUEST_BODY;
+    if (!tg_exchange_begin_bodies(exchange, TG_PHASE_REQUEST_BODY))
+        begin_first_attempt(exchange);
+    return true;
+}
+
+/* What its handlers write has no length, and trailers need a chunked body. */
+static void note_changed_request(struct tg_exchange *exchange)
+{
+    for (const struct tg_body_call *call = exchange->request_bodies; call; call = call->next)
+        exchange->request_changed |= call->changed || (call->begun && tg_exchange_has_request_trailers(exchange));
+}
+
+/* Nothing goes to upstream before a handler has said that it takes, or leaves, the body. */
+static bool state_request_body(struct tg_exchange *exchange)
+{
+    if (!tg_exchange_bodies_let_go(exchange, exchange->request_bodies) || exchange->bodies_spoke)
+        return false;
+    note_changed_request(exchange);
+    begin_first_attempt(exchange);
     return true;
 }
 
@@ -154,11 +179,42 @@ static bool state_response(struct tg_exchange *exchange)
         /* It broke off before anything was committed: an error can still be told as one. */
         tg_exchange_fail_for(exchange, exchange->upstream_failed, exchange->upstream_detail);
     } else if (tg_exchange_apply_pending_fields(exchange)) {
-        tg_exchange_send_response_head(exchange);
+        exchange->state = TG_EXCHANGE_RESPONSE_BODY;
+        if (!tg_exchange_begin_bodies(exchange, TG_PHASE_RESPONSE_BODY))
+            tg_exchange_send_response_head(exchange);
     } else {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
     }
     return true;
+}
+
+static void note_changed_response(struct tg_exchange *exchange)
+{
+    struct tg_response_head *head = &exchange->response;
+    for (const struct tg_body_call *call = exchange->response_bodies; call; call = call->next)
+        exchange->response_changed |= call->changed || (call->begun && tg_exchange_has_response_trailers(exchange));
+    if (!exchange->response_changed)
+        return;
+    exchange->response_had_length = head->framing == TG_FRAMING_LENGTH;
+    head->framing = TG_FRAMING_CHUNKED;
+    head->has_content_length = false;
+}
+
+/* The head waits for the first word of the handlers of the body. */
+static bool state_response_body(struct tg_exchange *exchange)
+{
+    tg_exchange_start_producer(exchange);
+    tg_exchange_pump_request(exchange);
+    bool ready = tg_exchange_bodies_let_go(exchange, exchange->response_bodies);
+    if (exchange->bodies_spoke)
+        return false;
+    if (ready) {
+        note_changed_response(exchange);
+        tg_exchange_send_response_head(exchange);
+    } else if (exchange->upstream_failed && exchange->from == TG_FROM_UPSTREAM && !exchange->response_bodies->begun) {
+        tg_exchange_fail_for(exchange, exchange->upstream_failed, exchange->upstream_detail);
+    }
+    return ready || exchange->state != TG_EXCHANGE_RESPONSE_BODY;
 }
 
 /* What came before the failure was passed on first, then the client is cut off [R04, R08]. */
@@ -172,16 +228,34 @@ static void response_failed(struct tg_exchange *exchange)
     tg_exchange_break_off(exchange, reason);
 }
 
+/* The phase between the body and its end; false: it has broken the response off. */
+static bool trailers_done(struct tg_exchange *exchange)
+{
+    if (!exchange->has_response_trailers)
+        tg_fields_init(&exchange->response_trailers, &exchange->arena);
+    exchange->has_response_trailers = true;
+    enum tg_phase_progress progress = tg_exchange_run_phase(exchange, TG_PHASE_TRAILERS);
+    exchange->trailers_due = progress == TG_PHASE_WAIT;
+    if (progress == TG_PHASE_WAIT || progress == TG_PHASE_DONE)
+        return true;
+    tg_exchange_break_off(exchange, TG_REASON_SCRIPT);
+    return false;
+}
+
 /* Bodies flow; the end is noticed by the takers of the pipes. */
 static bool state_streaming(struct tg_exchange *exchange)
 {
+    const struct tg_body_pipe *pipe = &exchange->response_pipe;
+    tg_exchange_start_producer(exchange);
+    if (exchange->trailers_due && pipe->ended && !pipe->failed && !trailers_done(exchange))
+        return true;
     tg_exchange_pump_response(exchange);
     tg_exchange_pump_request(exchange);
     if (exchange->response_taken) {
         tg_exchange_finish(exchange);
         return true;
     }
-    if (exchange->upstream_failed && tg_buffer_queue_length(&exchange->response_pipe.waiting) == 0) {
+    if (exchange->upstream_failed && pipe->failed && tg_buffer_queue_length(&pipe->waiting) == 0) {
         response_failed(exchange);
         return true;
     }
@@ -212,12 +286,14 @@ static bool state_log(struct tg_exchange *exchange)
 
 static bool (*const states[])(struct tg_exchange *exchange) = {
     [TG_EXCHANGE_REQUEST] = state_request,
+    [TG_EXCHANGE_REQUEST_BODY] = state_request_body,
     [TG_EXCHANGE_UPSTREAM_REQUEST] = state_upstream_request,
     [TG_EXCHANGE_CONNECTING] = state_connecting,
     [TG_EXCHANGE_AWAITING_HEAD] = state_awaiting_head,
     [TG_EXCHANGE_UPSTREAM_RESPONSE] = state_upstream_response,
     [TG_EXCHANGE_ERROR] = state_error,
     [TG_EXCHANGE_RESPONSE] = state_response,
+    [TG_EXCHANGE_RESPONSE_BODY] = state_response_body,
     [TG_EXCHANGE_STREAMING] = state_streaming,
     [TG_EXCHANGE_TUNNEL] = state_tunnel,
     [TG_EXCHANGE_LOG] = state_log,
@@ -260,7 +336,12 @@ static void heed_time(struct tg_exchange *exchange)
     if (exchange->state >= TG_EXCHANGE_LOG || (!total && !exchange->wait_over))
         return;
     exchange->total_over = exchange->wait_over = false;
-    exchange->total_at = exchange->wait_until = INFINITY;
+    exchange->total_at = total ? INFINITY : exchange->total_at;
+    exchange->wait_until = INFINITY;
+    if (!total && tg_exchange_reads_response(exchange)) {
+        tg_exchange_from_upstream_failed(exchange, TG_REASON_TIMEOUT, "upstream was silent for too long");
+        return;
+    }
     const char *detail = total ? "the total time of the request is over" : "upstream was silent for too long";
     struct tg_exchange_error error = { 504, "timeout", detail, TG_REASON_TIMEOUT };
     if (exchange->head_sent) {
@@ -278,6 +359,8 @@ static void exchange_step(struct tg_task *task)
     struct tg_exchange *exchange = TG_CONTAINER_OF(task, struct tg_exchange, step);
     heed_client(exchange);
     heed_time(exchange);
+    if (exchange->bodies_spoke)
+        tg_exchange_heed_bodies(exchange);
     while (exchange->state != TG_EXCHANGE_OVER && states[exchange->state](exchange))
         ;
     if (exchange->state == TG_EXCHANGE_OVER)
@@ -407,7 +490,9 @@ double tg_exchange_tick(struct tg_exchange *exchange)
         return next;
     exchange->total_over = now >= exchange->total_at;
     exchange->wait_over = now >= exchange->wait_until;
-    exchange->total_at = exchange->wait_until = INFINITY;
+    exchange->wait_until = INFINITY;
+    if (exchange->total_over)
+        exchange->total_at = INFINITY;
     tg_exchange_wake(exchange);
-    return INFINITY;
+    return exchange->total_at; /* a handler that hears of upstream's silence may go on */
 }

@@ -30,7 +30,37 @@ bool tg_exchange_repeat_misdirected(struct tg_exchange *exchange);
 /* Gives up whatever the exchange has upstream. */
 void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reason);
 
+/* exchange_bodies.c */
+/* Lets handlers of the request's, or the response's, body in; false: there are none. May fail the exchange, which has
+ * another state then. */
+bool tg_exchange_begin_bodies(struct tg_exchange *exchange, enum tg_phase phase) __attribute__((warn_unused_result));
+/* Enters those whose turn it is; true: all of them have let the head go. */
+bool tg_exchange_bodies_let_go(struct tg_exchange *exchange, struct tg_body_call *list);
+/* What handlers of bodies have said since the last step. */
+void tg_exchange_heed_bodies(struct tg_exchange *exchange);
+void tg_exchange_cancel_bodies(struct tg_exchange *exchange);
+/* Of a response that there will be another in the place of. */
+void tg_exchange_drop_response_bodies(struct tg_exchange *exchange);
+/* Once nothing of the exchange is needed but its log. */
+void tg_exchange_end_bodies(struct tg_exchange *exchange);
+/* Upstream has broken off, or is silent, and handlers are to hear of it: true, and they have. */
+bool tg_exchange_tell_bodies(struct tg_exchange *exchange, enum tg_reason reason);
+/* A handler is at work on upstream's body, and hears of its silence. */
+bool tg_exchange_reads_response(const struct tg_exchange *exchange);
+/* Whether the trailers phase stands between the body and the end of this response. */
+bool tg_exchange_wants_trailers(const struct tg_exchange *exchange);
+void tg_exchange_start_producer(struct tg_exchange *exchange);
+
 /* exchange_body.c */
+static inline bool tg_exchange_has_request_trailers(const struct tg_exchange *exchange)
+{
+    return exchange->has_request_trailers && tg_fields_has_lines(&exchange->request_trailers);
+}
+
+static inline bool tg_exchange_has_response_trailers(const struct tg_exchange *exchange)
+{
+    return exchange->has_response_trailers && tg_fields_has_lines(&exchange->response_trailers);
+}
 void tg_exchange_pump_request(struct tg_exchange *exchange);
 void tg_exchange_pump_response(struct tg_exchange *exchange);
 /* Back-pressure, in every state: pauses whoever gives faster than the other side, or a waiting handler, lets it pass,
@@ -60,6 +90,8 @@ void tg_exchange_redirect_to_https(struct tg_exchange *exchange, uint16_t port);
 bool tg_exchange_make_error_page(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 /* Starts a fresh response of this origin, dropping what there was of another. */
 void tg_exchange_reset_response(struct tg_exchange *exchange, int status, enum tg_response_from from);
+/* Puts an answer of our own into the pipe; false when out of memory. */
+bool tg_exchange_load_answer(struct tg_exchange *exchange) __attribute__((warn_unused_result));
 void tg_exchange_send_response_head(struct tg_exchange *exchange);
 
 /* exchange_end.c */

@@ -207,7 +207,7 @@ bool tg_grpc_call_end(struct tg_exchange *exchange, const struct tg_exchange_err
     if (exchange->state != TG_EXCHANGE_STREAMING || exchange->from != TG_FROM_UPSTREAM || !exchange->client_side ||
         !client_sees_trailers(exchange) || !tg_grpc_fields(&exchange->response.fields) ||
         exchange->response.framing == TG_FRAMING_LENGTH || tg_buffer_queue_length(&pipe->waiting) > 0 || pipe->ended ||
-        !tg_grpc_messages_complete(&exchange->grpc->messages))
+        exchange->response_changed || !tg_grpc_messages_complete(&exchange->grpc->messages))
         return false;
     exchange->has_response_trailers = false; /* of a message that isn't whole */
     begin_trailers(exchange);

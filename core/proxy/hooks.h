@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "proxy/route.h"
 
+struct tg_body_call;
 struct tg_client_hello;
 struct tg_client_info;
 struct tg_exchange;
@@ -44,6 +45,18 @@ struct tg_hooks {
     enum tg_hook_result (*run)(struct tg_exchange *exchange, enum tg_phase phase);
     /* The handler that waits must never be resumed; what it holds is released now. */
     void (*cancel)(struct tg_exchange *exchange);
+    /* Adds a call (tg_body_call_add) for each handler of TG_PHASE_REQUEST_BODY or TG_PHASE_RESPONSE_BODY that sees this
+     * exchange; false: no memory, or no VM. Not called where the chain is empty. */
+    bool (*bodies)(struct tg_exchange *exchange, enum tg_phase phase);
+    /* Enters its handler; tg_body_call_over follows, now or later. Several calls of an exchange run beside each other
+     * and beside a phase that waits. */
+    void (*body_start)(struct tg_body_call *call);
+    /* What it waits for may have come: it is resumed after the current event. */
+    void (*body_ready)(struct tg_body_call *call);
+    /* It is never resumed again; what it holds is released now. */
+    void (*body_cancel)(struct tg_body_call *call);
+    /* More of a body has come that a handler waits for as a whole (tg_exchange_whole): likewise. */
+    void (*whole_ready)(struct tg_exchange *exchange);
     /* The exchange is over: handles to it raise from now on. Called once for each exchange whose `script` isn't NULL.
      */
     void (*end)(struct tg_exchange *exchange);

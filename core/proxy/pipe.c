@@ -4,8 +4,8 @@ void tg_body_pipe_init(struct tg_body_pipe *pipe)
 {
     tg_buffer_queue_init(&pipe->waiting);
     pipe->stages = NULL;
-    pipe->passed = 0;
-    pipe->giver_paused = pipe->ended = pipe->failed = false;
+    pipe->passed = pipe->room = 0;
+    pipe->giver_paused = pipe->replaced = pipe->ended = pipe->failed = false;
 }
 
 void tg_body_pipe_deinit(struct tg_body_pipe *pipe)
@@ -27,7 +27,9 @@ void tg_body_pipe_emit(struct tg_body_pipe *pipe, struct tg_body_stage *from, st
     struct tg_body_stage *next = from ? from->next : pipe->stages;
     if (!from)
         pipe->passed += piece.length;
-    if (next)
+    if (!from && pipe->replaced)
+        tg_buffer_unref(piece);
+    else if (next)
         next->put(next, pipe, piece);
     else if (!tg_buffer_queue_push(&pipe->waiting, piece))
         pipe->failed = true;
@@ -36,6 +38,8 @@ void tg_body_pipe_emit(struct tg_body_pipe *pipe, struct tg_body_stage *from, st
 void tg_body_pipe_emit_end(struct tg_body_pipe *pipe, struct tg_body_stage *from)
 {
     struct tg_body_stage *next = from ? from->next : pipe->stages;
+    if (!from && pipe->replaced)
+        return;
     if (next)
         next->end(next, pipe);
     else

@@ -25,9 +25,11 @@ struct tg_body_pipe {
     struct tg_buffer_queue waiting;
     struct tg_body_stage *stages; /* NULL: none */
     uint64_t passed;              /* bytes that entered the pipe */
+    uint64_t room;                /* its high mark, where somebody wants more of it whole than TG_PIPE_HIGH */
     bool giver_paused;
-    bool ended;  /* the giver has given all, in order */
-    bool failed; /* the giver broke off: what was passed is no whole body */
+    bool replaced; /* what waits was put in the place of what the giver gives, which is dropped */
+    bool ended;    /* the giver has given all, in order */
+    bool failed;   /* the giver broke off: what was passed is no whole body */
 };
 
 void tg_body_pipe_init(struct tg_body_pipe *pipe);

@@ -73,6 +73,9 @@ enum tg_phase {
     TG_PHASE_LOG,
     TG_PHASE_ACCEPT,       /* of a listener, before there is an exchange: hooks.h */
     TG_PHASE_CLIENT_HELLO, /* likewise */
+    TG_PHASE_REQUEST_BODY, /* beside the others: exchange_bodies.c */
+    TG_PHASE_RESPONSE_BODY,
+    TG_PHASE_TRAILERS,
     TG_PHASES
 };
 
@@ -101,7 +104,7 @@ struct tg_route {
     uint64_t body_limit;
     uint32_t attempts;                 /* 0: the group's */
     uint32_t phases;                   /* bit mask of enum tg_phase: not empty chains */
-    struct tg_chain chains[TG_PHASES]; /* upstream_response, response, error in reverse already */
+    struct tg_chain chains[TG_PHASES]; /* those of the way back in reverse already */
 };
 
 #endif

@@ -18,8 +18,18 @@ struct tg_abi_slot {
     int32_t length; /* of the text that the last call gave */
 };
 
+/* A handler at work on a body. */
+struct tg_abi_body {
+    int32_t phase;
+    int32_t length; /* of what was lent by the last call */
+    int32_t ended;  /* as the last look found it: nothing more comes */
+    int32_t full;   /* as the last write left it: whoever is next can't take more now */
+    int32_t closed; /* the handler is over */
+};
+
 struct tg_abi_control {
     struct tg_abi_slot *slot; /* of the coroutine that runs; NULL outside of requests */
+    struct tg_abi_body *body; /* likewise, in the phases of bodies; else NULL */
     int32_t length;
 };
 
@@ -36,6 +46,9 @@ enum tg_abi_phase {
     TG_ABI_LOG,
     TG_ABI_ACCEPT,
     TG_ABI_CLIENT_HELLO,
+    TG_ABI_REQUEST_BODY,
+    TG_ABI_RESPONSE_BODY,
+    TG_ABI_TRAILERS,
     TG_ABI_NO_PHASE,
 };
 
@@ -96,7 +109,13 @@ enum tg_abi_number {
 };
 
 /* Whose header section. */
-enum tg_abi_section { TG_ABI_OF_REQUEST, TG_ABI_OF_OUT, TG_ABI_OF_RESPONSE };
+enum tg_abi_section {
+    TG_ABI_OF_REQUEST,
+    TG_ABI_OF_OUT,
+    TG_ABI_OF_RESPONSE,
+    TG_ABI_OF_REQUEST_TRAILERS,
+    TG_ABI_OF_RESPONSE_TRAILERS,
+};
 
 /* Properties. NULL and NaN: there is none. A setter answers what is wrong, or NULL. An assigned NULL text is nil. */
 const char *tg_abi_text(struct tg_abi_slot *slot, int32_t field);
@@ -156,6 +175,8 @@ const char *tg_abi_answer_field(struct tg_abi_slot *slot, const char *name, uint
                                 uint32_t value_length);
 const char *tg_abi_answer(struct tg_abi_slot *slot, int32_t status, const char *body, uint32_t length,
                           const char *content_type);
+/* The body comes from a function that Lua keeps, entered when the head goes. */
+const char *tg_abi_answer_produced(struct tg_abi_slot *slot, int32_t status);
 const char *tg_abi_inform_begin(struct tg_abi_slot *slot);
 const char *tg_abi_inform(struct tg_abi_slot *slot, int32_t status);
 /* "" where no route has that name. A NULL name: match again. */
@@ -164,6 +185,46 @@ const char *tg_abi_response_header(struct tg_abi_slot *slot, const char *name, u
                                    uint32_t value_length, int32_t add);
 int32_t tg_abi_head_sent(struct tg_abi_slot *slot);
 void tg_abi_abort(struct tg_abi_slot *slot);
+
+/* Bodies, one call for each. What is lent is bytes of the input, and stays until they are taken. */
+/* The first read or write: the head goes, as it is. */
+void tg_abi_body_begin(struct tg_abi_body *body);
+/* The next bytes, at most so many; NULL: there is nothing (ended: nor will there be). */
+const char *tg_abi_body_look(struct tg_abi_body *body, double limit);
+/* How many there are. */
+double tg_abi_body_have(struct tg_abi_body *body);
+/* So many of them, in one piece; NULL: none, or out of memory. */
+const char *tg_abi_body_gather(struct tg_abi_body *body, uint32_t length);
+/* Bytes of the next line, its line feed with it; 0: its end isn't in the first `limit` bytes. */
+double tg_abi_body_line(struct tg_abi_body *body, uint32_t limit);
+void tg_abi_body_take(struct tg_abi_body *body, uint32_t length);
+const char *tg_abi_body_write(struct tg_abi_body *body, const char *text, uint32_t length);
+int32_t tg_abi_body_is_full(struct tg_abi_body *body);
+/* The next so many bytes pass on, or are dropped, without Lua. */
+void tg_abi_body_send(struct tg_abi_body *body, double length, int32_t passes);
+int32_t tg_abi_body_is_sending(struct tg_abi_body *body);
+void tg_abi_body_finish(struct tg_abi_body *body);
+double tg_abi_body_length(struct tg_abi_body *body);
+const char *tg_abi_body_failed(struct tg_abi_body *body);
+int32_t tg_abi_body_has_trailers(struct tg_abi_body *body);
+/* The next tg_abi_wait ends when more has come, or when there is room again. What is wrong, or NULL. */
+const char *tg_abi_body_await(struct tg_abi_body *body, int32_t room);
+/* Whole bodies, of the request or the response. */
+enum tg_abi_whole {
+    TG_ABI_WHOLE_READY,
+    TG_ABI_WHOLE_WAIT,
+    TG_ABI_WHOLE_TOO_LARGE,
+    TG_ABI_WHOLE_FAILED,
+    TG_ABI_WHOLE_PRODUCED, /* a function makes it, later */
+};
+int32_t tg_abi_whole(struct tg_abi_slot *slot, int32_t response, double limit);
+const char *tg_abi_whole_await(struct tg_abi_slot *slot);
+const char *tg_abi_whole_bytes(struct tg_abi_slot *slot, int32_t response);
+const char *tg_abi_whole_failure(struct tg_abi_slot *slot, int32_t response);
+const char *tg_abi_set_body(struct tg_abi_slot *slot, int32_t response, const char *text, uint32_t length);
+/* Whether the coroutine that runs may still set the response's head, or these trailers. */
+int32_t tg_abi_response_open(struct tg_abi_slot *slot);
+int32_t tg_abi_trailers_open(struct tg_abi_slot *slot, int32_t section);
 
 /* The access log: value is JSON where `json`, else a string. */
 const char *tg_abi_log_member(struct tg_abi_slot *slot, const char *name, uint32_t length, const char *value,

@@ -1,6 +1,6 @@
 /* What a script decides: answers, interim responses, another route, fields of the answer to come, members of the access
  * log. */
-#include "script/run.h"
+#include "script/body.h"
 
 static const char *const OUT_OF_MEMORY = "out of memory";
 
@@ -15,11 +15,29 @@ static void stage(struct tg_record *record)
     tg_fields_init(&record->staged, &record->exchange->arena);
 }
 
+/* Of a handler of a body that wants to answer. */
+static const char *answers_beside(const struct tg_body_call *call)
+{
+    if (call->phase != TG_PHASE_REQUEST_BODY)
+        return "a response_body phase can't answer: the response phase can";
+    if (call->over)
+        return "no phase is running, whose answer it could be";
+    return call->answered ? "this phase has answered already" : NULL;
+}
+
 const char *tg_abi_answer_begin(struct tg_abi_slot *slot)
 {
     struct tg_record *record = tg_record_of_slot(slot);
+    const struct tg_script_body *body = tg_script_body_running(record);
+    const char *problem = body ? answers_beside(body->call) : NULL;
     if (tg_abi_head_sent(slot))
         return "the response has begun";
+    if (problem)
+        return problem;
+    if (body) {
+        stage(record);
+        return NULL;
+    }
     if (record->answered_now)
         return "this phase has answered already";
     if (record->rerouted_now)
@@ -66,6 +84,18 @@ static bool move_staged(struct tg_record *record)
     return true;
 }
 
+static bool respond(struct tg_record *record, int32_t status, struct tg_buffer_queue *queue)
+{
+    struct tg_script_body *body = tg_script_body_running(record);
+    if (!body) {
+        record->answered_now = tg_exchange_respond(record->exchange, status, queue) && move_staged(record);
+        return record->answered_now;
+    }
+    body->call->answered = true; /* it runs on, while what else there is of the request is given up */
+    body->call->answered = tg_exchange_respond_beside(record->exchange, status, queue) && move_staged(record);
+    return body->call->answered;
+}
+
 const char *tg_abi_answer(struct tg_abi_slot *slot, int32_t status, const char *body, uint32_t length,
                           const char *content_type)
 {
@@ -77,11 +107,21 @@ const char *tg_abi_answer(struct tg_abi_slot *slot, int32_t status, const char *
     struct tg_buffer_queue queue;
     tg_buffer_queue_init(&queue);
     bool made = add_content_type(&record->staged, content_type) &&
-                tg_buffer_queue_append(&queue, tg_slice_of(body, length)) &&
-                tg_exchange_respond(record->exchange, status, &queue) && move_staged(record);
+                tg_buffer_queue_append(&queue, tg_slice_of(body, length)) && respond(record, status, &queue);
     tg_buffer_queue_deinit(&queue);
-    record->answered_now = made;
     return made ? NULL : OUT_OF_MEMORY;
+}
+
+const char *tg_abi_answer_produced(struct tg_abi_slot *slot, int32_t status)
+{
+    struct tg_record *record = tg_record_of_slot(slot);
+    if (status == 204 || status == 205 || status == 304)
+        return "a 204, 205 or 304 has no body";
+    if (tg_fields_has(&record->staged, TG_FIELD_UPGRADE))
+        return "header \"upgrade\" can be set on a 426 only";
+    struct tg_body_call *call =
+        respond(record, status, NULL) ? tg_exchange_produce(record->exchange, record->vm->current->use) : NULL;
+    return call && tg_body_attach(record, call) ? NULL : OUT_OF_MEMORY;
 }
 
 /* HTTP/1.0 knows no interim responses: there it is passed over. */

@@ -7,7 +7,9 @@
 
 _Static_assert((int)TG_ABI_ALPN_H1 == (int)TG_ALPN_H1 && (int)TG_ABI_ALPN_H2 == (int)TG_ALPN_H2, "the same numbers");
 _Static_assert((int)TG_ABI_ACCEPT == (int)TG_PHASE_ACCEPT && (int)TG_ABI_CLIENT_HELLO == (int)TG_PHASE_CLIENT_HELLO &&
-                   (int)TG_ABI_NO_PHASE == (int)TG_PHASES,
+                   (int)TG_ABI_REQUEST_BODY == (int)TG_PHASE_REQUEST_BODY &&
+                   (int)TG_ABI_RESPONSE_BODY == (int)TG_PHASE_RESPONSE_BODY &&
+                   (int)TG_ABI_TRAILERS == (int)TG_PHASE_TRAILERS && (int)TG_ABI_NO_PHASE == (int)TG_PHASES,
                "the same numbers");
 
 static struct tg_door_call *call_of(const struct tg_abi_slot *slot)

@@ -1,5 +1,15 @@
 /* Header sections, as scripts see and change them. */
+#include "http/h1_lines.h"
 #include "script/run.h"
+
+/* There is one to write to, once a script asks for it. */
+static struct tg_fields *trailers_of(struct tg_exchange *exchange, struct tg_fields *trailers, bool *there)
+{
+    if (!*there)
+        tg_fields_init(trailers, &exchange->arena);
+    *there = true;
+    return trailers;
+}
 
 static struct tg_fields *section_of(struct tg_abi_slot *slot, int32_t section)
 {
@@ -7,6 +17,10 @@ static struct tg_fields *section_of(struct tg_abi_slot *slot, int32_t section)
     switch (section) {
     case TG_ABI_OF_REQUEST: return &exchange->request.fields;
     case TG_ABI_OF_OUT: return &exchange->outgoing.fields;
+    case TG_ABI_OF_REQUEST_TRAILERS:
+        return trailers_of(exchange, &exchange->request_trailers, &exchange->has_request_trailers);
+    case TG_ABI_OF_RESPONSE_TRAILERS:
+        return trailers_of(exchange, &exchange->response_trailers, &exchange->has_response_trailers);
     default: return &exchange->response.fields;
     }
 }
@@ -35,7 +49,7 @@ int32_t tg_abi_name_valid(const char *name, uint32_t length)
 /* What other parts of the head say, whatever the lines were. */
 static const char *special(struct tg_abi_slot *slot, int32_t section, int32_t token, bool *is_special)
 {
-    *is_special = section != TG_ABI_OF_RESPONSE && (token == TG_FIELD_HOST || token == TG_FIELD_TE);
+    *is_special = section < TG_ABI_OF_RESPONSE && (token == TG_FIELD_HOST || token == TG_FIELD_TE);
     if (!*is_special)
         return NULL;
     const struct tg_request_head *head = head_of(slot, section);
@@ -85,9 +99,12 @@ const char *tg_abi_guard(int32_t token, bool upgrade_allowed)
     }
 }
 
-static const char *guard(struct tg_abi_slot *slot, int32_t section, int32_t token)
+static const char *guard(struct tg_abi_slot *slot, int32_t section, int32_t token, struct tg_slice name)
 {
     const struct tg_exchange *exchange = tg_record_of_slot(slot)->exchange;
+    const struct tg_field line = { .name = name, .token = (uint16_t)token };
+    if (section > TG_ABI_OF_RESPONSE && !tg_h1_trailer_allowed(&line))
+        return "can't be a trailer (RFC 9110 6.5.1)";
     if (token == TG_FIELD_HOST && section == TG_ABI_OF_REQUEST)
         return "is set by req.host";
     if (token == TG_FIELD_HOST && section == TG_ABI_OF_OUT)
@@ -119,10 +136,10 @@ static const char *write_known(struct tg_fields *fields, enum tg_field_name toke
 const char *tg_abi_header_write(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name,
                                 uint32_t length, const char *value, uint32_t value_length, int32_t add)
 {
-    const char *problem = guard(slot, section, token);
+    const char *problem = guard(slot, section, token, tg_slice_of(name, length));
     if (problem)
         return problem;
-    if (token == TG_FIELD_TE && section != TG_ABI_OF_RESPONSE)
+    if (token == TG_FIELD_TE && section < TG_ABI_OF_RESPONSE)
         return write_te(slot, section, tg_slice_of(value, value_length));
     struct tg_fields *fields = section_of(slot, section);
     struct tg_slice field_name = { name, length }, field_value = { value, value_length };
@@ -136,9 +153,9 @@ const char *tg_abi_header_write(struct tg_abi_slot *slot, int32_t section, int32
 int32_t tg_abi_header_remove(struct tg_abi_slot *slot, int32_t section, int32_t token, const char *name,
                              uint32_t length)
 {
-    if (guard(slot, section, token))
+    if (guard(slot, section, token, tg_slice_of(name, length)))
         return -1;
-    if (token == TG_FIELD_TE && section != TG_ABI_OF_RESPONSE)
+    if (token == TG_FIELD_TE && section < TG_ABI_OF_RESPONSE)
         head_of(slot, section)->te_trailers = false;
     return (int32_t)tg_fields_remove(section_of(slot, section), (enum tg_field_name)token, tg_slice_of(name, length));
 }

@@ -2,6 +2,7 @@
  * coroutine. A walk that waits is continued by the loop. */
 #include <stdio.h>
 
+#include "script/body.h"
 #include "script/hold.h"
 
 static bool has_run(const struct tg_record *record, uint32_t use)
@@ -26,10 +27,15 @@ static bool was_reached(const struct tg_record *record, uint32_t use)
     return false;
 }
 
+bool tg_record_passes_over(const struct tg_record *record, uint32_t use)
+{
+    return record->cut && !was_reached(record, use);
+}
+
 static bool is_skipped(const struct tg_record *record, uint32_t use)
 {
     if (record->phase != TG_PHASE_REQUEST)
-        return record->cut && !was_reached(record, use);
+        return tg_record_passes_over(record, use);
     return has_run(record, use);
 }
 
@@ -46,8 +52,7 @@ static bool remember_ran(struct tg_record *record, const struct tg_chain *chain)
     return true;
 }
 
-/* Puts the message for a wrong result in its place. */
-static void refuse_result(lua_State *thread, enum tg_phase phase)
+void tg_run_refuse_result(lua_State *thread, enum tg_phase phase)
 {
     char message[200];
     const char *name = tg_script_phase_names[phase];
@@ -63,8 +68,8 @@ static void refuse_result(lua_State *thread, enum tg_phase phase)
 
 static bool failure_is_passed_over(const struct tg_record *record, const struct tg_run *run)
 {
-    return record->exchange->route->continue_on_error && record->phase < TG_PHASE_ERROR &&
-           !record->vm->source->uses[run->use].must_run;
+    return record->exchange->route->continue_on_error && record->phase != TG_PHASE_ERROR &&
+           record->phase != TG_PHASE_LOG && !record->vm->source->uses[run->use].must_run;
 }
 
 /* Takes in how the current handler ended; false: the chain goes no further, *result says why. */
@@ -76,7 +81,7 @@ static bool handler_over(struct tg_record *record, enum tg_run_outcome outcome, 
         return false;
     }
     if (outcome == TG_RUN_DONE && !tg_run_returned_rightly(run)) {
-        refuse_result(run->thread, record->phase);
+        tg_run_refuse_result(run->thread, record->phase);
         outcome = TG_RUN_FAILED;
     }
     bool failed = outcome == TG_RUN_FAILED;
@@ -194,9 +199,10 @@ void tg_record_begin_held_back(struct tg_vm *vm)
         else
             resume_exchange(record, begin_phase(record));
     }
+    tg_body_begin_held_back(vm);
 }
 
-void tg_record_release(struct tg_record *record)
+static void release_phase(struct tg_record *record)
 {
     struct tg_run *run = record->run;
     record->run = NULL;
@@ -204,6 +210,11 @@ void tg_record_release(struct tg_record *record)
     record->slot.phase = TG_ABI_NO_PHASE;
     if (run)
         tg_run_free(run, TG_RUN_FAILED);
+}
+
+void tg_record_release(struct tg_record *record)
+{
+    release_phase(record);
     tg_run_free_tasks(&record->tasks);
 }
 
@@ -213,7 +224,8 @@ static void hooks_cancel(struct tg_exchange *exchange)
     if (!record)
         return;
     tg_counters_add(tg_loop_counters(exchange->worker->loop), TG_COUNTER_SCRIPT_CANCELS, 1);
-    tg_record_release(record);
+    release_phase(record);
+    tg_run_free_tasks_of(&record->tasks, NULL);
     tg_holds_release(&record->holds);
 }
 
@@ -230,6 +242,11 @@ static void hooks_end(struct tg_exchange *exchange)
 const struct tg_hooks tg_script_hooks = {
     .run = hooks_run,
     .cancel = hooks_cancel,
+    .bodies = tg_bodies_add,
+    .body_start = tg_body_start,
+    .body_ready = tg_body_ready,
+    .body_cancel = tg_body_cancel,
+    .whole_ready = tg_body_whole_ready,
     .end = hooks_end,
     .door_run = tg_door_run,
     .door_cancel = tg_door_cancel,

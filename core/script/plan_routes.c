@@ -4,7 +4,8 @@
 #include "script/plan.h"
 
 /* In these the last handler of the order comes first: the chain is an onion. */
-static const uint32_t REVERSED = 1u << TG_PHASE_UPSTREAM_RESPONSE | 1u << TG_PHASE_RESPONSE | 1u << TG_PHASE_ERROR;
+static const uint32_t REVERSED = 1u << TG_PHASE_UPSTREAM_RESPONSE | 1u << TG_PHASE_RESPONSE | 1u << TG_PHASE_ERROR |
+                                 1u << TG_PHASE_RESPONSE_BODY | 1u << TG_PHASE_TRAILERS;
 
 /* What stands for "no limit" on a route, where INFINITY would mean the group's. */
 static const double FOREVER = 1e9;

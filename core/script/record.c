@@ -35,6 +35,7 @@ static struct tg_record *record_alloc(struct tg_vm *vm)
     tg_text_init(&record->joined);
     tg_list_init(&record->tasks);
     tg_list_init(&record->waiting_link);
+    tg_list_init(&record->whole_wait.link);
     tg_list_init(&record->holds);
     tg_task_init(&record->abort_task, abort_exchange);
     return record;

@@ -1,4 +1,4 @@
-#include "script/run.h"
+#include "script/body.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -121,6 +121,7 @@ struct tg_run *tg_run_new(struct tg_vm *vm, enum tg_run_kind kind, struct tg_rec
     }
     run->kind = kind;
     run->record = record;
+    run->body = NULL;
     run->started = run->waiting = false;
     return run;
 }
@@ -206,6 +207,7 @@ void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome)
     run->abi.serial = tg_next_serial(run->abi.serial);
     run->kind = TG_RUN_FREE;
     run->record = NULL;
+    run->body = NULL;
     if (outcome == TG_RUN_DONE && run->thread && run->vm->free_threads < KEPT_THREADS)
         lua_settop(run->thread, 0);
     else
@@ -220,6 +222,16 @@ void tg_run_free_tasks(struct tg_list *tasks)
         tg_run_free(TG_CONTAINER_OF(node, struct tg_run, link), TG_RUN_FAILED);
 }
 
+void tg_run_free_tasks_of(struct tg_list *tasks, const struct tg_script_body *body)
+{
+    for (struct tg_list *node = tasks->next, *next; node != tasks; node = next) {
+        next = node->next;
+        struct tg_run *run = TG_CONTAINER_OF(node, struct tg_run, link);
+        if (run->body == body)
+            tg_run_free(run, TG_RUN_FAILED);
+    }
+}
+
 /* Only a yield of ours that has said what it waits for may leave a coroutine. */
 static bool yielded_rightly(struct tg_run *run)
 {
@@ -231,6 +243,18 @@ static bool yielded_rightly(struct tg_run *run)
     return right;
 }
 
+/* What the coroutine sees as its own; the answer is what it saw that runs or waits beside it. */
+static int32_t show_phase(struct tg_run *run)
+{
+    struct tg_abi_control *control = &run->vm->control;
+    control->slot = run->record ? &run->record->slot : NULL;
+    control->body = run->body ? &run->body->abi : NULL;
+    int32_t beside = control->slot ? control->slot->phase : TG_ABI_NO_PHASE;
+    if (run->body)
+        control->slot->phase = run->body->abi.phase;
+    return beside;
+}
+
 enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments)
 {
     struct tg_vm *vm = run->vm;
@@ -240,12 +264,15 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments)
         stop_waiting(run);
     run->started = true;
     vm->current = run;
-    vm->control.slot = run->record ? &run->record->slot : NULL;
+    int32_t phase_beside = show_phase(run);
     vm->memory.limit = vm->snapshot ? (size_t)vm->snapshot->settings.script_memory : SIZE_MAX;
     int status = lua_resume(run->thread, arguments);
     vm->memory.limit = SIZE_MAX;
     vm->current = NULL;
+    if (run->body)
+        run->record->slot.phase = phase_beside;
     vm->control.slot = NULL;
+    vm->control.body = NULL;
     if (begun > 0)
         exchange->times.script += tg_loop_now_fresh(vm->loop) - begun;
     if (status == LUA_YIELD && yielded_rightly(run))
@@ -275,6 +302,7 @@ static void continue_run(struct tg_run *run, bool woken)
     enum tg_run_outcome outcome = tg_run_resume(run, arguments);
     switch (run->kind) {
     case TG_RUN_PHASE: tg_record_continue(run->record, outcome); break;
+    case TG_RUN_BODY: tg_body_continue(run, outcome); break;
     case TG_RUN_DOOR: tg_door_continue(run->record, outcome); break;
     case TG_RUN_INIT: tg_attach_continue(run->vm, outcome); break;
     case TG_RUN_TASK: task_over(run, outcome); break;
@@ -357,6 +385,7 @@ int tg_run_lua_spawn(lua_State *L)
     lua_xmove(L, run->thread, count);
     run->arguments = count - 1;
     run->use = parent->use;
+    run->body = parent->body;
     run->home = parent->home;
     run->of_load = parent->of_load;
     tg_list_append(tasks_of(parent), &run->link);

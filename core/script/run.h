@@ -5,21 +5,24 @@
 
 #include "script/vm.h"
 
-enum tg_run_kind { TG_RUN_FREE, TG_RUN_PHASE, TG_RUN_DOOR, TG_RUN_TASK, TG_RUN_INIT };
+enum tg_run_kind { TG_RUN_FREE, TG_RUN_PHASE, TG_RUN_DOOR, TG_RUN_BODY, TG_RUN_TASK, TG_RUN_INIT };
 enum tg_run_outcome { TG_RUN_DONE, TG_RUN_WAITING, TG_RUN_FAILED };
+
+struct tg_script_body; /* script/body.h */
 
 struct tg_run {
     struct tg_abi_run abi; /* first: tasks in Lua point to it */
     enum tg_run_kind kind;
     struct tg_vm *vm;
     struct tg_run *next_free, *next;
-    lua_State *thread;        /* NULL: to be made */
-    int reference;            /* of the thread, in the registry */
-    struct tg_record *record; /* whose it is; NULL: of init */
-    uint32_t use;             /* the handler, for messages */
-    struct tg_list link;      /* a task: in its record's tasks */
-    struct tg_list watchers;  /* a task: struct tg_watch of who waits for it */
-    struct tg_list watching;  /* struct tg_watch of what it waits for */
+    lua_State *thread;           /* NULL: to be made */
+    int reference;               /* of the thread, in the registry */
+    struct tg_record *record;    /* whose it is; NULL: of init */
+    uint32_t use;                /* the handler, for messages */
+    struct tg_script_body *body; /* the body that it, or whoever spawned it, is at work on; else NULL */
+    struct tg_list link;         /* a task: in its record's tasks */
+    struct tg_list watchers;     /* a task: struct tg_watch of who waits for it */
+    struct tg_list watching;     /* struct tg_watch of what it waits for */
     struct tg_deadline timer;
     bool timer_ready; /* initialised */
     bool waiting;     /* it has said what it waits for, and yields next */
@@ -42,13 +45,6 @@ enum tg_run_outcome tg_run_resume(struct tg_run *run, int arguments);
 /* Ends it, whatever it is doing: it is never resumed again, and who waits for it is told. A thread that has not ended
  * in order is dropped. */
 void tg_run_free(struct tg_run *run, enum tg_run_outcome outcome);
-/* What a coroutine waits for beside a time and tasks. Who made it calls tg_run_wake when it has come. */
-struct tg_run_wait {
-    struct tg_list link;
-    struct tg_run *run;
-    void (*cancel)(struct tg_run_wait *wait); /* the coroutine goes on or ends: it waits for this no more */
-};
-
 /* The coroutine that runs and is about to say what it waits for; NULL: there is none. */
 struct tg_run *tg_run_to_wait(struct tg_vm *vm);
 void tg_run_wait_for(struct tg_run *run, struct tg_run_wait *wait, void (*cancel)(struct tg_run_wait *wait));
@@ -58,6 +54,8 @@ void tg_run_start_in(struct tg_run *run, double seconds);
 void tg_run_wake(struct tg_run *run);
 /* Ends all tasks in the list. */
 void tg_run_free_tasks(struct tg_list *tasks);
+/* Those that were spawned beside this body; NULL: beside none. */
+void tg_run_free_tasks_of(struct tg_list *tasks, const struct tg_script_body *body);
 /* Writes the failure to the error log, with traceback, and counts it. `doing`: "the request phase". */
 void tg_run_report(struct tg_run *run, const char *doing);
 /* Appends the message of a failed run, with or without traceback. */
@@ -72,6 +70,7 @@ static inline bool tg_run_returned_rightly(const struct tg_run *run)
 
 /* Continues what waited, once a run that is no task has been resumed by the loop (hooks.c, door.c, attach.c). */
 void tg_record_continue(struct tg_record *record, enum tg_run_outcome outcome);
+void tg_body_continue(struct tg_run *run, enum tg_run_outcome outcome);
 void tg_door_continue(struct tg_record *record, enum tg_run_outcome outcome);
 void tg_attach_continue(struct tg_vm *vm, enum tg_run_outcome outcome);
 

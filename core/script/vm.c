@@ -8,6 +8,7 @@ enum { HOOK_INSTRUCTIONS = 1000 };
 
 const char *const tg_script_phase_names[TG_PHASES] = {
     "request", "upstream_request", "upstream_response", "response", "error", "log", "accept", "client_hello",
+    "request_body", "response_body", "trailers",
 };
 
 struct tg_vm *tg_vm_of(lua_State *L)
@@ -28,6 +29,7 @@ struct tg_vm *tg_vm_create(struct tg_generation_source *source, struct tg_snapsh
     vm->collect_above = snapshot ? (size_t)snapshot->settings.script_memory / 2 : SIZE_MAX;
     tg_vm_memory_init(&vm->memory);
     tg_list_init(&vm->held_back);
+    tg_list_init(&vm->held_back_bodies);
     tg_list_init(&vm->owned);
     tg_list_init(&vm->attach.tasks);
     tg_list_init(&vm->timers);

@@ -17,6 +17,13 @@ struct tg_run;
 
 enum { TG_NO_USE = UINT16_MAX /* beyond all numbers of uses */ };
 
+/* What a coroutine waits for beside a time and tasks. Who made it calls tg_run_wake when it has come. */
+struct tg_run_wait {
+    struct tg_list link;
+    struct tg_run *run;
+    void (*cancel)(struct tg_run_wait *wait); /* the coroutine goes on or ends: it waits for this no more */
+};
+
 /* What script/ keeps of an exchange that entered Lua, or of a call of a listener's handlers: the `script` of either.
  * Recycled, stable for the life of the VM. */
 struct tg_record {
@@ -26,7 +33,8 @@ struct tg_record {
     struct tg_door_call *call;    /* a listener's handler at work (door.c); else NULL */
     struct tg_route *route;       /* whose chain is being walked: a handler may reroute */
     struct tg_record *next_free;
-    struct tg_run *run; /* the coroutine of the phase that waits, or NULL */
+    struct tg_run *run;            /* the coroutine of the phase that waits, or NULL */
+    struct tg_run_wait whole_wait; /* of the one that waits for a body as a whole */
     struct tg_list tasks;
     struct tg_list waiting_link; /* in vm->held_back while init runs */
     struct tg_task abort_task;   /* req:abort() comes after the phase has returned */
@@ -75,6 +83,7 @@ struct tg_vm {
     int *inits;    /* [use]: of init functions; LUA_REFNIL: none */
     int contexts;  /* registry reference: req.ctx by slot */
     int task_main; /* of the function that runs a task */
+    int producer;  /* of the one that runs a function which writes a body */
     struct tg_run *current;
     struct tg_run *free_runs, *bare_runs; /* with a Lua thread; without */
     uint32_t free_threads;
@@ -85,7 +94,8 @@ struct tg_vm {
     struct tg_record **records;
     uint32_t record_count;
     struct tg_record *free_records;
-    struct tg_list held_back; /* records whose phase begins when init is done */
+    struct tg_list held_back;        /* records whose phase begins when init is done */
+    struct tg_list held_back_bodies; /* likewise struct tg_script_body */
     struct tg_attach attach;
     struct tg_text scratch;
     struct tg_list owned; /* struct tg_abi_owned: see script/owned.h */
@@ -164,6 +174,8 @@ extern const char *const tg_script_phase_names[TG_PHASES];
 const char *tg_abi_guard(int32_t token, bool upgrade_allowed);
 /* hooks.c: starts the phases that came while init was running. */
 void tg_record_begin_held_back(struct tg_vm *vm);
+/* body.c: the same for handlers of bodies */
+void tg_body_begin_held_back(struct tg_vm *vm);
 /* door.c */
 void tg_door_begin_held_back(struct tg_record *record);
 enum tg_hook_result tg_door_run(struct tg_door_call *call);

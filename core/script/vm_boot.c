@@ -101,6 +101,8 @@ static int boot(lua_State *L)
     vm->contexts = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "task_main");
     vm->task_main = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "produce");
+    vm->producer = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_setfield(L, LUA_REGISTRYINDEX, "tidegate.boot");
     return 0;
 }

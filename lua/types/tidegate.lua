@@ -147,9 +147,12 @@
 ---@field redirect string|{ [1]: 301|302|303|307|308, [2]: string }|nil
 ---@field rewrite string?  path to send, with the route's parameters
 ---@field request tidegate.phase.request?
+---@field request_body tidegate.phase.request_body?
 ---@field upstream_request tidegate.phase.upstream_request?
 ---@field upstream_response tidegate.phase.upstream_response?
 ---@field response tidegate.phase.response?
+---@field response_body tidegate.phase.response_body?
+---@field trailers tidegate.phase.trailers?
 ---@field error tidegate.phase.error?
 ---@field log tidegate.phase.log?
 
@@ -164,9 +167,12 @@
 -- Handlers ----------------------------------------------------------------------------------------------------------
 
 ---@alias tidegate.phase.request fun(req: tidegate.Request, o: table): true?
+---@alias tidegate.phase.request_body fun(req: tidegate.Request, body: tidegate.Body, o: table): true?
 ---@alias tidegate.phase.upstream_request fun(req: tidegate.Request, out: tidegate.UpstreamRequest, o: table): true?
 ---@alias tidegate.phase.upstream_response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
 ---@alias tidegate.phase.response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
+---@alias tidegate.phase.response_body fun(req: tidegate.Request, res: tidegate.Response, body: tidegate.Body, o: table)
+---@alias tidegate.phase.trailers fun(req: tidegate.Request, res: tidegate.Response, trailers: tidegate.Headers, o: table)
 ---@alias tidegate.phase.error fun(req: tidegate.Request, err: tidegate.Error, o: table): true?
 ---@alias tidegate.phase.log fun(req: tidegate.Request, res: tidegate.Response?, o: table)
 ---@alias tidegate.phase.accept fun(conn: tidegate.Conn, o: table): true?
@@ -192,9 +198,12 @@
 ---@field options table<string, tidegate.OptionType|tidegate.Option>?
 ---@field init fun(o: table)?  once for each use and worker, before the switch
 ---@field request tidegate.phase.request?
+---@field request_body tidegate.phase.request_body?
 ---@field upstream_request tidegate.phase.upstream_request?
 ---@field upstream_response tidegate.phase.upstream_response?
 ---@field response tidegate.phase.response?
+---@field response_body tidegate.phase.response_body?
+---@field trailers tidegate.phase.trailers?
 ---@field error tidegate.phase.error?
 ---@field log tidegate.phase.log?
 ---@field accept tidegate.phase.accept?  of a listener's handlers
@@ -410,9 +419,9 @@ function RequestLog:skip() end
 ---@field log tidegate.RequestLog
 local Request = {}
 
----Decides the answer; the chain ends when the handler returns. A table as body is JSON.
+---Decides the answer; the chain ends when the handler returns. A table as body is JSON, a function writes it.
 ---@param status integer
----@param body string|table|nil
+---@param body string|table|nil|fun(out: tidegate.Writer, req: tidegate.Request)
 ---@param headers tidegate.HeaderTable?
 ---@return true
 function Request:respond(status, body, headers) end
@@ -448,6 +457,30 @@ function Request:is(media_type) end
 ---@return string?
 function Request:accepts(...) end
 
+---In `request`: the whole body, which is forwarded all the same; or nil and "too_large".
+---@param limit integer  bytes
+---@return string?
+---@return string? err
+function Request:read_body(limit) end
+
+---In `request`: this is the body, whatever came or will come.
+---@param text string
+function Request:set_body(text) end
+
+---In `request`: the whole body as JSON; or nil and what `read_body` says, or "invalid" and why.
+---@param limit integer
+---@return any
+---@return string? err
+---@return string? detail
+function Request:json(limit) end
+
+---In `request`: the whole body as application/x-www-form-urlencoded, the first value of each name; or nil and what
+---`read_body` says, or "invalid".
+---@param limit integer
+---@return table<string, string>?
+---@return string? err
+function Request:form(limit) end
+
 ---Sends an informational answer now.
 ---@param status integer
 ---@param headers tidegate.HeaderTable?
@@ -457,7 +490,7 @@ function Request:inform(status, headers) end
 function Request:abort() end
 
 ---@class tidegate.Response
----@field status integer  can be set in `upstream_response` and `response`
+---@field status integer  set in `upstream_response`, `response`, and `response_body` until its first read or write
 ---@field headers tidegate.Headers
 ---@field version string
 ---@field length integer?
@@ -470,6 +503,83 @@ local Response = {}
 ---@param media_type string
 ---@return boolean
 function Response:is(media_type) end
+
+---In `upstream_response` and `response`: the whole body, which goes on all the same; or nil and "too_large", "reset",
+---"cut" or "timeout".
+---@param limit integer  bytes
+---@return string?
+---@return string? err
+function Response:read_body(limit) end
+
+---Likewise: this is the body, whatever came or will come.
+---@param text string
+function Response:set_body(text) end
+
+---Likewise: the whole body as JSON; or nil and what `read_body` says, or "invalid" and why.
+---@param limit integer
+---@return any
+---@return string? err
+---@return string? detail
+function Response:json(limit) end
+
+---A body that a handler reads and writes: one call for all of it. What waits lets other work run meanwhile.
+---@class tidegate.Body
+---@field length integer?  declared length of what comes in
+---@field failed "reset"|"cut"|"timeout"|nil  why the source broke off
+---@field trailers tidegate.Headers?  once the input has ended; as they are left they go on
+local Body = {}
+
+---Goes over the pieces as they come.
+---@return fun(body: tidegate.Body): string?
+---@return tidegate.Body
+function Body:chunks() end
+
+---The next piece, at most n bytes; nil at the end.
+---@param n integer?
+---@return string?
+function Body:read(n) end
+
+---Waits for n bytes, at most 256 KB, or the end, and leaves them in place.
+---@param n integer
+---@return string
+function Body:peek(n) end
+
+---@param n integer
+---@return string? bytes
+---@return "end"|nil err
+---@return string? partial
+function Body:read_exactly(n) end
+
+---A line without its end (LF or CRLF).
+---@param limit integer  bytes, at most 256 KB
+---@return string? line
+---@return "end"|"too_large"|nil err
+---@return string? partial
+function Body:read_line(limit) end
+
+---Waits while the receiver is slow.
+---@param ... string|number
+function Body:write(...) end
+
+---The next n bytes, or all, go on without becoming strings.
+---@param n integer?
+function Body:pass(n) end
+
+---The next n bytes, or all, are dropped.
+---@param n integer?
+function Body:discard(n) end
+
+---What was written is the whole body, also where the source broke off.
+function Body:finish() end
+
+---What a function gets that writes a body.
+---@class tidegate.Writer
+---@field trailers tidegate.Headers
+local Writer = {}
+
+---Waits while the client is slow; bytes leave when the function next waits, or returns.
+---@param ... string|number
+function Writer:write(...) end
 
 ---What one attempt sends upstream.
 ---@class tidegate.UpstreamRequest

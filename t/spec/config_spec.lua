@@ -68,10 +68,7 @@ describe("a configuration", function()
   end)
 
   it("with what belongs to later versions is refused by name, never ignored", function()
-    refused('tg.route { path = "/", upstream = "origin", handlers = { { request_body = function() end } } }',
-      "request_body")
-    refused('tg.route { path = "/", upstream = "origin", response_body = function() end }', "response_body")
-    refused('tg.route { path = "/", upstream = "origin", handlers = { { trailers = function() end } } }', "trailers")
+    refused('tg.route { path = "/", upstream = "origin", handlers = { { mirrored = function() end } } }', "mirrored")
     refused('tg.upstream "b" { "127.0.0.1:1", health = { path = "/" } }', "health")
     refused('tg.upstream "b" { "127.0.0.1:1", balance = "p2c" }', "balance")
     refused('tg.upstream "b" { dynamic = true }', "dynamic")

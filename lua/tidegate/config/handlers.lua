@@ -11,14 +11,15 @@ place.library()
 local handlers = {}
 
 ---Phases of this version, in the order of a request's life.
-handlers.PHASES = { "request", "upstream_request", "upstream_response", "response", "error", "log" }
+handlers.PHASES = { "request", "request_body", "upstream_request", "upstream_response", "response", "response_body",
+  "trailers", "error", "log" }
 
 ---Phases of a connection, before there is a request: of a listener's handlers.
 handlers.LISTENER_PHASES = { "accept", "client_hello" }
 
 ---Phases that the API has and this version has not.
 handlers.LATER = {
-  request_body = true, peer = true, upstream_failed = true, response_body = true, trailers = true, mirrored = true,
+  peer = true, upstream_failed = true, mirrored = true,
 }
 
 -- Where the phases of a use may stand, and the other way round.

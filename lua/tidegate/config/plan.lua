@@ -66,8 +66,9 @@
 --                        connection), connections (of HTTP/2, for each peer and worker)
 --     retry              attempts (1: none but the first)
 --   uses                 list of { name, at, must_run, phases, options }: one entry each time a handler is used
---     phases             list in the order of a request's life: "request", "upstream_request", "upstream_response",
---                        "response", "error", "log"; or, of a listener's, "accept", "client_hello"
+--     phases             list in the order of a request's life: "request", "request_body", "upstream_request",
+--                        "upstream_response", "response", "response_body", "trailers", "error", "log"; or, of a
+--                        listener's, "accept", "client_hello"
 --     options            what can be written down of them; only for `serialise`
 --   global_uses          list of numbers of uses: those of `tg.use`
 --   splits               list, sorted by name: { name, at, salt, control, arms, request_header?, response_header? };

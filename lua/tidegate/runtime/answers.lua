@@ -5,13 +5,15 @@ local ffi = require "ffi"
 local handles = require "tidegate.runtime.handles"
 local headers = require "tidegate.runtime.headers"
 local json = require "tidegate.json"
+local producers = require "tidegate.runtime.producers"
 local raise = require "tidegate.runtime.raise"
 
 local C, string_of = ffi.C, ffi.string
 local type, tostring, floor = type, tostring, math.floor
 local slot_of = handles.slot
 
-local NO_PHASE, REQUEST, RESPONSE = C.TG_ABI_NO_PHASE, C.TG_ABI_REQUEST, C.TG_ABI_RESPONSE
+local NO_PHASE, REQUEST, RESPONSE, RESPONSE_BODY = C.TG_ABI_NO_PHASE, C.TG_ABI_REQUEST, C.TG_ABI_RESPONSE,
+  C.TG_ABI_RESPONSE_BODY
 
 local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
@@ -51,21 +53,27 @@ local function body_of(body)
     if not good then raise("req:respond: " .. tostring(text):gsub("^.-: ", "", 1)) end
     return text, JSON
   end
-  if kind == "function" then
-    raise "req:respond: a function as body is not available in this version of tidegate"
-  end
-  raise("req:respond: a string or a table (JSON) expected as body, got a " .. kind)
+  raise("req:respond: a string, a table (JSON) or a function expected as body, got a " .. kind)
 end
 
----Decides the answer: a status, a body (text, or a table that becomes JSON), headers. The rest of the function still
----runs; the chain ends when it returns.
+-- A function is kept until the head goes, and entered then.
+local function respond_by(slot, status, body, given)
+  if given ~= nil then stage_all(slot, "req:respond", given) end
+  check("req:respond", C.tg_abi_answer_produced(slot, status))
+  producers.put(slot.index, body)
+  return true
+end
+
+---Decides the answer: a status, a body (text, a table that becomes JSON, or a function that writes it), headers. The
+---rest of the function still runs; the chain ends when it returns.
 ---@param status integer
----@param body string|table|nil
+---@param body string|table|fun(out: tidegate.Writer, req: tidegate.Request)|nil
 ---@param given table<string, string|number|string[]>?
 ---@return boolean true
 function answers:respond(status, body, given)
   local slot = begin(self, "req:respond")
   check_status("req:respond", status, 200, 599)
+  if type(body) == "function" then return respond_by(slot, status, body, given) end
   local text, content_type = body_of(body)
   if given ~= nil then stage_all(slot, "req:respond", given) end
   check("req:respond", C.tg_abi_answer(slot, status, text, #text, content_type))
@@ -109,7 +117,9 @@ end
 
 local function check_pending(slot, what)
   if C.tg_abi_head_sent(slot) ~= 0 then raise(what .. ": the response has begun") end
-  if slot.phase == RESPONSE then raise(what .. ": too late in the response phase: use res.headers") end
+  if slot.phase == RESPONSE or slot.phase == RESPONSE_BODY then
+    raise(what .. ": too late in the response phase: use res.headers")
+  end
 end
 
 local function pending(slot, what, name, value, add)

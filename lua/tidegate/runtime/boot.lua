@@ -95,6 +95,7 @@ local config
 local boot = {
   contexts = require "tidegate.runtime.request".contexts,
   task_main = require "tidegate.runtime.tasks".main,
+  produce = entries.producer(),
 }
 
 local function place_in_files()

@@ -9,10 +9,13 @@ local type, tostring = type, tostring
 local slot_of = handles.slot
 
 local OF_REQUEST, OF_OUT, OF_RESPONSE = C.TG_ABI_OF_REQUEST, C.TG_ABI_OF_OUT, C.TG_ABI_OF_RESPONSE
+local OF_REQUEST_TRAILERS, OF_RESPONSE_TRAILERS = C.TG_ABI_OF_REQUEST_TRAILERS, C.TG_ABI_OF_RESPONSE_TRAILERS
 local REQUEST, UPSTREAM_REQUEST = C.TG_ABI_REQUEST, C.TG_ABI_UPSTREAM_REQUEST
-local UPSTREAM_RESPONSE, RESPONSE = C.TG_ABI_UPSTREAM_RESPONSE, C.TG_ABI_RESPONSE
+local UPSTREAM_RESPONSE, RESPONSE, RESPONSE_BODY = C.TG_ABI_UPSTREAM_RESPONSE, C.TG_ABI_RESPONSE,
+  C.TG_ABI_RESPONSE_BODY
 
-local LABELS = { [OF_REQUEST] = "req.headers", [OF_OUT] = "out.headers", [OF_RESPONSE] = "res.headers" }
+local LABELS = { [OF_REQUEST] = "req.headers", [OF_OUT] = "out.headers", [OF_RESPONSE] = "res.headers",
+  [OF_REQUEST_TRAILERS] = "body.trailers", [OF_RESPONSE_TRAILERS] = "trailers" }
 
 -- Names that weren't in C's list are kept too, as far as this: a script may take names from a client.
 local OTHER_NAMES = 1000
@@ -62,11 +65,18 @@ end
 local INSTEAD = {
   [OF_REQUEST] = "in the request phase only (in upstream_request there is out.headers)",
   [OF_OUT] = "in the upstream_request phase only",
-  [OF_RESPONSE] = "in the phases upstream_response and response only",
+  [OF_RESPONSE] = "in upstream_response and response, and in response_body until its first read or write",
+  [OF_REQUEST_TRAILERS] = "in the request_body phase only, once the input has ended",
+  [OF_RESPONSE_TRAILERS] = "in the phase trailers, and in response_body once the input has ended",
 }
 
 local function refuse_phase(self)
   raise(("%s can be set %s"):format(LABELS[self.__section], INSTEAD[self.__section]))
+end
+
+---Whether the handler of a response's body that runs may still change the head.
+local function response_is_open(slot)
+  return slot.phase == RESPONSE_BODY and C.tg_abi_response_open(slot) ~= 0
 end
 
 -- The slot, where the section can be changed now.
@@ -78,7 +88,9 @@ local function writable(self)
     if phase ~= REQUEST then refuse_phase(self) end
   elseif section == OF_OUT then
     if phase ~= UPSTREAM_REQUEST then refuse_phase(self) end
-  elseif phase ~= RESPONSE and phase ~= UPSTREAM_RESPONSE then
+  elseif section == OF_RESPONSE then
+    if phase ~= RESPONSE and phase ~= UPSTREAM_RESPONSE and not response_is_open(slot) then refuse_phase(self) end
+  elseif C.tg_abi_trailers_open(slot, section) == 0 then
     refuse_phase(self)
   end
   return slot
@@ -233,6 +245,8 @@ return function(slot) return new(slot, slot.serial, %d) end
 end
 
 headers.of_request, headers.of_out, headers.of_response = getter(OF_REQUEST), getter(OF_OUT), getter(OF_RESPONSE)
+headers.of_request_trailers, headers.of_response_trailers = getter(OF_REQUEST_TRAILERS), getter(OF_RESPONSE_TRAILERS)
+headers.response_is_open = response_is_open
 
 ---Calls stage(name, text) for each line of a table of headers that a script gave; raises where it is none.
 function headers.each_given(what, given, stage)

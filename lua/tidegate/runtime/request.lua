@@ -8,6 +8,7 @@ local media = require "tidegate.runtime.media"
 local query = require "tidegate.runtime.query"
 local raise = require "tidegate.runtime.raise"
 local tls = require "tidegate.runtime.tls"
+local whole = require "tidegate.runtime.whole"
 
 local C, string_of = ffi.C, ffi.string
 local type, tostring, huge = type, tostring, math.huge
@@ -131,6 +132,7 @@ end
 
 local methods = {}
 for name, method in pairs(answers) do methods[name] = method end
+for name, method in pairs(whole.request) do methods[name] = method end
 
 ---Whether the request's body has this media type; "text/*" is possible.
 ---@param wanted string
@@ -177,7 +179,7 @@ local new = handles.define("request", "req", {
   },
   methods = methods,
   later = {
-    read_body = true, set_body = true, json = true, form = true, mirror = true, retry = true, give_up = true,
+    mirror = true, retry = true, give_up = true,
   },
 })
 

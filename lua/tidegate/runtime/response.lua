@@ -5,6 +5,7 @@ local handles = require "tidegate.runtime.handles"
 local headers = require "tidegate.runtime.headers"
 local media = require "tidegate.runtime.media"
 local raise = require "tidegate.runtime.raise"
+local whole = require "tidegate.runtime.whole"
 
 local C, string_of = ffi.C, ffi.string
 local type, tostring = type, tostring
@@ -14,8 +15,8 @@ local UPSTREAM_REQUEST, UPSTREAM_RESPONSE, RESPONSE = C.TG_ABI_UPSTREAM_REQUEST,
   C.TG_ABI_RESPONSE
 
 local function set_status(slot, value)
-  if slot.phase ~= RESPONSE and slot.phase ~= UPSTREAM_RESPONSE then
-    raise "res.status can be set in the phases upstream_response and response only"
+  if slot.phase ~= RESPONSE and slot.phase ~= UPSTREAM_RESPONSE and not headers.response_is_open(slot) then
+    raise "res.status can be set in upstream_response and response, and in response_body until its first read or write"
   end
   if type(value) ~= "number" then raise("res.status: a number expected, got a " .. type(value)) end
   local problem = C.tg_abi_set_number(slot, C.TG_ABI_RESPONSE_STATUS, value)
@@ -23,6 +24,7 @@ local function set_status(slot, value)
 end
 
 local response_methods = {}
+for name, method in pairs(whole.response) do response_methods[name] = method end
 
 ---Whether the response's body has this media type; "text/*" is possible.
 ---@param wanted string
@@ -41,7 +43,7 @@ local response = handles.define("response", "res", {
   },
   setters = { status = set_status },
   methods = response_methods,
-  later = { read_body = true, set_body = true, json = true, digest = true },
+  later = { digest = true },
 })
 
 local function out_setter(name, field, absent)
