@@ -349,6 +349,7 @@ static void detach(struct tg_upstream_side *side)
         forget(connection);
         return;
     }
+    tg_stream_resume(connection->stream); /* the last piece may have paused it */
     connection->keeper->release(connection->keeper, connection);
 }
 

@@ -174,6 +174,20 @@ static void test_a_peer_that_chooses_h1_is_spoken_to_so(void **state)
     assert_int_equal(atomic_load(&up->peer->alpn), TG_ALPN_H1);
 }
 
+static void test_a_connection_paused_by_its_last_piece_reads_again(void **state)
+{
+    (void)state;
+    static const uint32_t room = 4;
+    up->server.tls = up->h1_only;
+    for (int i = 1; i <= 3; i++) {
+        struct up_call *call = up_get();
+        call->side.room = &room;
+        up_until(&up->over, i);
+        assert_answered(call);
+    }
+    assert_int_equal(up->server.accepted, 1);
+}
+
 /* [X09] */
 static void test_a_peer_that_chooses_otherwise_after_a_restart_is_followed(void **state)
 {
@@ -431,6 +445,7 @@ int main(void)
         TEST(test_clients_that_leave_leave_few_dials),
         TEST(test_requests_wait_for_the_one_dial_to_a_peer_known_for_h2),
         TEST(test_a_peer_that_chooses_h1_is_spoken_to_so),
+        TEST(test_a_connection_paused_by_its_last_piece_reads_again),
         TEST(test_a_peer_that_chooses_otherwise_after_a_restart_is_followed),
         TEST(test_a_failed_handshake_makes_the_peer_unknown),
         TEST(test_an_upgrade_goes_over_http_1),
