@@ -189,6 +189,53 @@ static void addresses_read_no_byte_beyond_the_text(void **state)
     tg_abi_release(set);
 }
 
+/* Sealed and opened with not a byte to spare; of every part that is missing nothing is opened. */
+static void sealed_texts_stay_within_their_buffers(void **state)
+{
+    (void)state;
+    rig_start_with(&rig, RIG_HEAD "tg.route { upstream = 'app' }\n");
+    static const char key[32] = "0123456789abcdef0123456789abcdef";
+    for (uint32_t length = 0; length < 40; length++) {
+        char *text = calloc(1, length + !length), *sealed = malloc(length + 28), *opened = malloc(length + !length);
+        assert_int_equal(tg_abi_aes_gcm_seal(control(), key, 32, text, length, "beside", 6, sealed), 1);
+        for (uint32_t cut = 0; cut < length + 28; cut++) {
+            char *part = exactly(sealed, cut), *to = malloc(cut + !cut);
+            assert_int_equal(tg_abi_aes_gcm_open(control(), key, 32, part, cut, "beside", 6, to), 0);
+            free(part);
+            free(to);
+        }
+        assert_int_equal(tg_abi_aes_gcm_open(control(), key, 32, sealed, length + 28, "beside", 6, opened), 1);
+        assert_memory_equal(opened, text, length);
+        free(text);
+        free(sealed);
+        free(opened);
+    }
+}
+
+/* Numbers and signatures of any length and content are refused without harm. */
+static void keys_of_random_numbers_are_refused(void **state)
+{
+    (void)state;
+    rig_start_with(&rig, RIG_HEAD "tg.route { upstream = 'app' }\n");
+    const char *problem = NULL;
+    for (uint32_t length = 0; length < 140; length++) {
+        char *bytes = malloc(length + !length);
+        tg_random_secret(bytes, length);
+        assert_null(tg_abi_key_rsa(control(), bytes, length, bytes, length < 8 ? length : 8, &problem));
+        assert_non_null(problem);
+        for (int32_t kind = TG_ABI_KEY_NONE; kind <= TG_ABI_KEY_ED25519; kind++)
+            assert_null(tg_abi_key_ec(control(), kind, bytes, bytes, length, &problem));
+        struct tg_abi_owned *key = tg_abi_key_ed25519(control(), bytes, length, &problem);
+        assert_int_equal(key != NULL, length == 32);
+        if (key)
+            assert_int_equal(tg_abi_key_verify(key, TG_ABI_EDDSA, 0, "x", 1, bytes, length), 0);
+        tg_abi_release(key);
+        assert_null(tg_abi_key_pem(control(), bytes, length, &problem));
+        assert_int_equal(tg_abi_json_unique(bytes, length), 0);
+        free(bytes);
+    }
+}
+
 /* [J12] A VM ends without finalizers: what it owns goes with it, or the leak checker tells. */
 static void a_vm_takes_what_it_owns_along(void **state)
 {
@@ -244,6 +291,8 @@ int main(void)
         cmocka_unit_test(hex_stays_within_its_buffers),
         cmocka_unit_test_setup_teardown(patterns_read_no_byte_beyond_the_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses_read_no_byte_beyond_the_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sealed_texts_stay_within_their_buffers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_random_numbers_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_vm_takes_what_it_owns_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_scripts_forget_is_released, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_vm_owns_no_more_than_it_may, set_up, tear_down),
