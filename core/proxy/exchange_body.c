@@ -146,6 +146,15 @@ static bool continue_is_awaited(const struct tg_exchange *exchange)
     return exchange->request.expect_continue && !exchange->continue_said && exchange->request_pipe.passed == 0;
 }
 
+/* How slowly a body may come is for the client's side to see to; but not with gRPC, whose streams may be silent. */
+static void wait_for_client(struct tg_exchange *exchange, bool taken)
+{
+    if (!exchange->grpc)
+        exchange->wait_until = INFINITY;
+    else if (taken || exchange->wait_until == INFINITY)
+        tg_exchange_wait_for_upstream(exchange, exchange->route->timeouts.tunnel_idle);
+}
+
 /* Upstream owes nothing while it takes the body as fast as it comes; it owes progress while bytes wait for it, and an
  * answer once it has everything, or while the client waits to be told to go on. */
 static void watch_request_progress(struct tg_exchange *exchange, bool taken)
@@ -158,7 +167,7 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
     else if (continue_is_awaited(exchange))
         return;
     else if (tg_buffer_queue_length(&exchange->request_pipe.waiting) == 0)
-        exchange->wait_until = INFINITY;
+        wait_for_client(exchange, taken);
     else if (taken || exchange->wait_until == INFINITY)
         tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->send, group->send));
 }

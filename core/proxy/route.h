@@ -14,7 +14,7 @@ struct tg_timeouts {
     double header;    /* for the whole head of a request: 15 -> 408 */
     double idle;      /* between requests of a client connection: 75 */
     double body_rate; /* bytes a second that a body, either way, must make on average over 10 s windows: 500; 0: off */
-    double tunnel_idle;   /* no byte either way: 3600 */
+    double tunnel_idle;   /* no byte either way, of gRPC too: 3600 */
     double total;         /* for the whole request: none -> 504 */
     double connect;       /* 5 */
     double tls;           /* upstream's handshake: 5 */

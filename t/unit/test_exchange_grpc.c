@@ -460,6 +460,22 @@ static void test_trailers_are_asked_for_whatever_the_client_said(void **state)
     assert_int_equal(f->upstream_reset_reason, TG_REASON_CLIENT_LEFT); /* cancels upstream at once */
 }
 
+/* Nobody has a word to say for longer than a tunnel may be silent, and nothing else would end it. */
+static void test_a_call_that_nobody_goes_on_with_ends(void **state)
+{
+    (void)state;
+    call(plain);
+    for (int i = 0; i < 3; i++) {
+        time_passes(3000);
+        assert_int_equal(f->status, 0);
+        tg_exchange_from_client_body(f->exchange, (struct tg_buffer){ NULL, "\0\0\0\0\1x", 6 });
+        turn();
+    }
+    time_passes(3700);
+    assert_answered(200, "grpc-status: 4");
+    assert_true(f->upstream_reset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +510,7 @@ int main(void)
         TEST(test_a_body_over_the_limit_ends_a_stream_that_has_begun),
         TEST(test_a_status_that_the_client_sends_goes_nowhere),
         TEST(test_trailers_are_asked_for_whatever_the_client_said),
+        TEST(test_a_call_that_nobody_goes_on_with_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
