@@ -527,6 +527,19 @@ static void set_content(struct tg_shared_entry *entry, const struct tg_shared_va
         entry->number = value->number;
 }
 
+/* It can be evicted again. */
+static void unpin(struct tg_shared_visit *visit, struct tg_shared_entry *entry)
+{
+    struct tg_shared_shard *shard = visit->shard;
+    entry->pinned = false;
+    atomic_fetch_sub_explicit(&visit->dict->pinned, (int64_t)entry->cost, memory_order_relaxed);
+    entry->used_at = atomic_load_explicit(&visit->dict->tick, memory_order_relaxed);
+    bool first = tg_list_empty(&shard->ages);
+    tg_list_prepend(&shard->ages, &entry->age);
+    if (first)
+        publish_oldest(shard);
+}
+
 /* In place of `old`, which may be NULL. */
 static void put(struct tg_shared_visit *visit, struct tg_shared_entry *old, struct tg_shared_entry *entry,
                 const struct tg_shared_value *value)
@@ -538,6 +551,8 @@ static void put(struct tg_shared_visit *visit, struct tg_shared_entry *old, stru
         if (!isnan(value->left))
             tg_shared_set_expiry(visit, entry, left);
         set_content(entry, value);
+        if (entry->pinned && !value->pinned)
+            unpin(visit, entry);
         tg_shared_touch(visit, entry);
     } else {
         set_content(entry, value);
@@ -570,7 +585,7 @@ static bool try_to_write(struct modification *wanted, struct tg_shared_visit *vi
                          const struct tg_shared_value *next, enum tg_shared_result *result)
 {
     struct tg_shared_entry *fresh = wanted->fresh;
-    if (entry && entry->pinned == next->pinned && has_place(entry, next)) {
+    if (entry && (entry->pinned || !next->pinned) && has_place(entry, next)) {
         put(visit, entry, entry, next);
         return true;
     }

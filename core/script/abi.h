@@ -317,6 +317,19 @@ int32_t tg_abi_shared_watch(struct tg_abi_control *control, struct tg_shared_dic
 int32_t tg_abi_wait(struct tg_abi_control *control, double seconds);
 int32_t tg_abi_watch(struct tg_abi_control *control, struct tg_abi_run *task, int32_t serial);
 
+/* What the library keeps in shared dictionaries: DONE, KEPT where it can't be had, or NO_MEMORY. */
+/* Held by the task or the timer that runs, until it ends. While it is held the key's value is a boolean. */
+int32_t tg_abi_shared_lock(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                           uint32_t key_length);
+/* Held by the request until it ends. */
+int32_t tg_abi_shared_enter(struct tg_abi_slot *slot, struct tg_shared_dict *dict, const char *key, uint32_t key_length,
+                            double most);
+/* The value's number is what remains where it is DONE, else in how many seconds there will be enough. */
+int32_t tg_abi_shared_bucket(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                             uint32_t key_length, double rate, double burst, double count);
+int32_t tg_abi_shared_window(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
+                             uint32_t key_length, double limit, double per, double count);
+
 /* tg.semaphore. NULL: there are too many. */
 enum tg_abi_enter {
     TG_ABI_ENTER_DONE,

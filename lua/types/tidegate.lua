@@ -695,6 +695,98 @@ function Semaphore:enter(timeout) end
 ---Gives a place back.
 function Semaphore:leave() end
 
+---@class tidegate.Cache
+local Cache = {}
+
+---The value, loaded where there is none or it is too old; or nil and what the load gave. Waits.
+---@param key string
+---@return any value, string? err, any detail
+function Cache:get(key) end
+
+---The value if there is a fresh one; nothing is loaded.
+---@param key string
+---@return any value
+function Cache:peek(key) end
+
+---Sets the value, in the form in which `load` gives it.
+---@param key string
+---@param value any
+---@param ttl number?
+---@return true? done, string? err, any detail
+function Cache:set(key, value, ttl) end
+
+---Forgets the value, in all workers.
+---@param key string
+function Cache:delete(key) end
+
+---Loads the value anew, unless the last load is younger than `min_age` seconds. Waits.
+---@param key string
+---@param min_age number?
+---@return any value, string? err, any detail
+function Cache:refresh(key, min_age) end
+
+---@class tidegate.CacheOptions
+---@field name string
+---@field load fun(key: string): any, string?, any  the value; nil where there is none; nil, err, detail where it fails
+---@field ttl number
+---@field stale number?  seconds beyond ttl that a value is served while loads fail
+---@field negative_ttl number?  seconds that "there is none" and failures are remembered
+---@field size integer?  values that a worker keeps (1000)
+---@field shared boolean?  what load gives is a string, a number or a boolean, and for all workers
+---@field decode (fun(value: any): any, string?, any)?  makes of it what this worker keeps
+
+---@class tidegate.CacheModule
+local CacheModule = {}
+
+---@param options tidegate.CacheOptions
+---@return tidegate.Cache
+function CacheModule.new(options) end
+
+---@class tidegate.Bucket
+local Bucket = {}
+
+---True and what remains; false and the seconds until there is enough; nil, err, detail.
+---@param key string
+---@param count number?
+---@return boolean? taken, number|string remaining_or_seconds, string? detail
+function Bucket:take(key, count) end
+
+---@class tidegate.Window
+local Window = {}
+
+---True and what remains; false and the seconds until the window ends; nil, err, detail.
+---@param key string
+---@param count number?
+---@return boolean? taken, number|string remaining_or_seconds, string? detail
+function Window:take(key, count) end
+
+---@class tidegate.Concurrency
+local Concurrency = {}
+
+---Lets the request in until it ends; false: so many are in already.
+---@param req tidegate.Request
+---@param key string
+---@return boolean? entered, string? err, string? detail
+function Concurrency:enter(req, key) end
+
+---@class tidegate.Limit
+local Limit = {}
+
+---`burst` at once and `rate` a second, for each key, in all workers.
+---@param options { name: string, rate: number, burst: number }
+---@return tidegate.Bucket
+function Limit.bucket(options) end
+
+---`limit` in `per` seconds from the first on, for each key, in all workers.
+---@param options { name: string, limit: number, per: number }
+---@return tidegate.Window
+function Limit.window(options) end
+
+---`max` requests at a time, for each key, in all workers.
+---@param options { name: string, max: number }
+---@return tidegate.Concurrency
+function Limit.concurrency(options) end
+
 --- Memory that all workers and generations share.
 ---@class tidegate.Dictionary
 ---@field name string

@@ -305,6 +305,20 @@ function dictionary.new(name, set_size)
   return objects[number]
 end
 
+---A dictionary of the library's own: a function that gives it, and raises while the configuration is read.
+---@param name string
+function dictionary.own(name)
+  local dict
+  return function(what)
+    if not dict then
+      local pointer = core.dictionary(name)
+      if not pointer then raise(what .. " works in init, phases, tasks and timers") end
+      dict = ffi.cast("struct tg_shared_dict *", pointer)
+    end
+    return dict
+  end
+end
+
 ---The configuration has been read: all of them work from now on.
 function dictionary.open()
   for number, name in ipairs(names) do

@@ -1,2 +1,4 @@
 --- The modules of the library that are loaded when a script first names them.
-return { "base64", "bytes", "cookie", "crypto", "hash", "ip", "jwt", "re", "semaphore", "time", "timer" }
+return {
+  "base64", "bytes", "cache", "cookie", "crypto", "hash", "ip", "jwt", "limit", "re", "semaphore", "time", "timer",
+}
