@@ -76,7 +76,8 @@ void tg_buffer_queue_init(struct tg_buffer_queue *queue);
 void tg_buffer_queue_deinit(struct tg_buffer_queue *queue);
 void tg_buffer_queue_clear(struct tg_buffer_queue *queue);
 /* Takes over the caller's reference, also on failure; false when out of memory. An empty buffer is dropped. A buffer
- * that continues the last one in the same block is merged into it. */
+ * that continues the last one in the same block is merged into it; small ones are copied together once there are many,
+ * so that none keeps a whole block of what has come and gone. */
 bool tg_buffer_queue_push(struct tg_buffer_queue *queue, struct tg_buffer buffer) __attribute__((warn_unused_result));
 /* Copies bytes into fresh or half-filled blocks at the end of the queue. */
 bool tg_buffer_queue_append(struct tg_buffer_queue *queue, struct tg_slice bytes) __attribute__((warn_unused_result));

@@ -4,6 +4,11 @@
 
 #include "base/buffer.h"
 
+enum {
+    GATHER_FROM = TG_BUFFER_QUEUE_INLINE, /* buffers in a queue, from which on small ones are copied together */
+    GATHER_BELOW = 1024,                  /* bytes */
+};
+
 _Static_assert((TG_BUFFER_QUEUE_INLINE & (TG_BUFFER_QUEUE_INLINE - 1)) == 0, "an index wraps by a mask");
 
 static struct tg_buffer *entry(const struct tg_buffer_queue *queue, uint32_t index)
@@ -61,6 +66,38 @@ static bool continues(const struct tg_buffer *last, struct tg_buffer buffer)
     return last && buffer.block && last->block == buffer.block && last->at + last->length == buffer.at;
 }
 
+static bool put_last(struct tg_buffer_queue *queue, struct tg_buffer buffer)
+{
+    if (queue->count == queue->capacity && !grow(queue)) {
+        tg_buffer_unref(buffer);
+        return false;
+    }
+    *entry(queue, queue->count++) = buffer;
+    queue->bytes += buffer.length;
+    return true;
+}
+
+/* Copies a small piece behind the others, in a block that is the queue's alone. */
+static bool gather(struct tg_buffer_queue *queue, struct tg_buffer buffer)
+{
+    struct tg_buffer *last = last_entry(queue);
+    bool own = last->block && last->block->references == 1 &&
+               last->at + last->length == last->block->data + last->block->used &&
+               last->block->capacity - last->block->used >= buffer.length;
+    struct tg_block *block = own ? last->block : tg_block_new();
+    if (!block)
+        return put_last(queue, buffer);
+    struct tg_buffer copy = { block, block->data + block->used, buffer.length };
+    memcpy(block->data + block->used, buffer.at, buffer.length);
+    block->used += (uint32_t)buffer.length;
+    tg_buffer_unref(buffer);
+    if (!own)
+        return put_last(queue, copy);
+    last->length += copy.length;
+    queue->bytes += copy.length;
+    return true;
+}
+
 bool tg_buffer_queue_push(struct tg_buffer_queue *queue, struct tg_buffer buffer)
 {
     struct tg_buffer *last = last_entry(queue);
@@ -74,13 +111,9 @@ bool tg_buffer_queue_push(struct tg_buffer_queue *queue, struct tg_buffer buffer
         tg_buffer_unref(buffer);
         return true;
     }
-    if (queue->count == queue->capacity && !grow(queue)) {
-        tg_buffer_unref(buffer);
-        return false;
-    }
-    *entry(queue, queue->count++) = buffer;
-    queue->bytes += buffer.length;
-    return true;
+    if (queue->count >= GATHER_FROM && buffer.length < GATHER_BELOW)
+        return gather(queue, buffer);
+    return put_last(queue, buffer);
 }
 
 /* How many bytes may be written right behind the last buffer, in its own block. */
@@ -107,7 +140,7 @@ static bool append_fresh_block(struct tg_buffer_queue *queue, struct tg_slice *b
         return false;
     size_t length = write_to_block(block, *bytes, block->capacity);
     *bytes = tg_slice_from(*bytes, length);
-    return tg_buffer_queue_push(queue, (struct tg_buffer){ block, block->data, length });
+    return put_last(queue, (struct tg_buffer){ block, block->data, length });
 }
 
 bool tg_buffer_queue_append(struct tg_buffer_queue *queue, struct tg_slice bytes)

@@ -75,15 +75,15 @@ static void a_queue_gives_back_in_order_and_grows(void **state)
     (void)state;
     struct tg_buffer_queue queue;
     tg_buffer_queue_init(&queue);
-    char text[16];
+    char text[1200]; /* too long to be copied together */
     for (int i = 0; i < 100; i++) {
-        snprintf(text, sizeof(text), "%d", i);
+        snprintf(text, sizeof(text), "%01100d", i);
         assert_true(tg_buffer_queue_push(&queue, buffer_of(text)));
         if (i % 3 == 2) /* the front moves while it grows */
             tg_buffer_unref(tg_buffer_queue_pop(&queue, SIZE_MAX));
     }
     for (int i = 33; i < 100; i++) {
-        snprintf(text, sizeof(text), "%d", i);
+        snprintf(text, sizeof(text), "%01100d", i);
         struct tg_buffer buffer = tg_buffer_queue_pop(&queue, SIZE_MAX);
         assert_buffer(buffer, text);
         tg_buffer_unref(buffer);
@@ -204,6 +204,36 @@ static int release_pool(void **state)
     return 0;
 }
 
+static void many_small_buffers_hold_few_blocks(void **state)
+{
+    (void)state;
+    struct tg_buffer_queue queue;
+    struct tg_block *blocks[200];
+    tg_buffer_queue_init(&queue);
+    for (int i = 0; i < 200; i++) {
+        blocks[i] = tg_block_new();
+        memset(blocks[i]->data, i, 100);
+        blocks[i]->used = 100;
+        assert_true(tg_buffer_queue_push(&queue, (struct tg_buffer){ tg_block_ref(blocks[i]), blocks[i]->data, 100 }));
+    }
+    uint32_t held = 0;
+    for (int i = 0; i < 200; i++) {
+        held += blocks[i]->references - 1;
+        tg_block_unref(blocks[i]);
+    }
+    assert_int_equal(held, TG_BUFFER_QUEUE_INLINE);
+    assert_int_equal(tg_buffer_queue_length(&queue), 200 * 100);
+    assert_true(queue.count <= TG_BUFFER_QUEUE_INLINE + 1);
+    for (int i = 0; i < 200; i++) {
+        struct tg_buffer buffer = tg_buffer_queue_pop(&queue, 100);
+        assert_int_equal(buffer.length, 100);
+        assert_int_equal((unsigned char)buffer.at[0], i);
+        assert_int_equal((unsigned char)buffer.at[99], i);
+        tg_buffer_unref(buffer);
+    }
+    tg_buffer_queue_deinit(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +247,7 @@ int main(void)
         cmocka_unit_test(an_append_never_overwrites_what_another_wrote_behind),
         cmocka_unit_test(dropping_goes_over_buffers),
         cmocka_unit_test(a_queue_moves_whole),
+        cmocka_unit_test(many_small_buffers_hold_few_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, release_pool);
 }
