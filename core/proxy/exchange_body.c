@@ -172,17 +172,23 @@ static void watch_request_progress(struct tg_exchange *exchange, bool taken)
         tg_exchange_wait_for_upstream(exchange, tg_exchange_timeout(route->send, group->send));
 }
 
-/* What a client's connection lets wait for one of its streams, where it has many. */
-static bool client_is_full(const struct tg_exchange *exchange)
+/* What a client's connection lets wait for one of its streams, where it has many; INFINITY: it has no word in it, nor
+ * where somebody wants the body whole. */
+static double room_of_client(const struct tg_exchange *exchange)
 {
     const struct tg_client_side *client = exchange->client_side;
-    return client && client->room && tg_buffer_queue_length(&exchange->response_pipe.waiting) >= *client->room;
+    bool bounded = client && client->room && exchange->response_pipe.room == 0;
+    return bounded ? (double)*client->room : (double)INFINITY;
+}
+
+static bool client_is_full(const struct tg_exchange *exchange)
+{
+    return (double)tg_buffer_queue_length(&exchange->response_pipe.waiting) >= room_of_client(exchange);
 }
 
 static bool client_has_room(const struct tg_exchange *exchange)
 {
-    const struct tg_client_side *client = exchange->client_side;
-    return !client || !client->room || tg_buffer_queue_length(&exchange->response_pipe.waiting) <= *client->room / 2;
+    return (double)tg_buffer_queue_length(&exchange->response_pipe.waiting) <= room_of_client(exchange) / 2;
 }
 
 bool tg_exchange_from_upstream_body(struct tg_exchange *exchange, struct tg_buffer piece)

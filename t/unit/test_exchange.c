@@ -613,6 +613,36 @@ static void test_a_script_error_before_the_head_is_500(void **state)
     assert_int_equal(f->hook_runs, 1);
 }
 
+static void whole_ready(struct tg_exchange *exchange)
+{
+    (void)exchange;
+}
+
+/* A handler wants all of it; what the client's connection has room for says nothing about that. */
+static void test_a_response_that_is_wanted_whole_comes_whole_to_a_client_with_little_room(void **state)
+{
+    (void)state;
+    static const uint32_t room = 4;
+    f->hooks.whole_ready = whole_ready;
+    f->client.room = &room;
+    use_phase(TG_PHASE_UPSTREAM_RESPONSE, TG_HOOK_PENDING);
+    get();
+    answer_head(200, TG_FRAMING_LENGTH, 15);
+    turn();
+    assert_false(tg_exchange_from_upstream_body(f->exchange, bytes("lazy ")));
+    f->upstream_held = true;
+    assert_int_equal(tg_exchange_whole_response(f->exchange, 100), TG_WHOLE_WAIT);
+    turn();
+    assert_false(f->upstream_held);
+    assert_true(tg_exchange_from_upstream_body(f->exchange, bytes("lighthouse")));
+    tg_exchange_from_upstream_end(f->exchange);
+    assert_int_equal(tg_exchange_whole_response(f->exchange, 100), TG_WHOLE_READY);
+    tg_exchange_resume(f->exchange, TG_HOOK_DONE);
+    turn();
+    assert_int_equal(tg_buffer_queue_length(&f->got), 15);
+    assert_true(f->client_detached);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -653,6 +683,7 @@ int main(void)
         TEST(test_one_exchanges_end_of_time_is_not_the_others),
         TEST(test_interim_responses_are_passed_on_up_to_a_limit),
         TEST(test_trailers_come_with_the_end_whatever_the_framing),
+        TEST(test_a_response_that_is_wanted_whole_comes_whole_to_a_client_with_little_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
