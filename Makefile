@@ -40,6 +40,7 @@ bench:
 	+@$(submake) VARIANT=release all support
 	BUILD=$(BUILD) TIDEGATE_BIN=$(abspath $(release_binary)) TIDEGATE_SUPPORT=$(abspath $(BUILD)/support) t/bench/run
 	TIDEGATE_BIN=$(abspath $(release_binary)) t/bench/run-h2
+	t/bench/run-shared --tidegate $(abspath $(release_binary))
 
 install: $(release_binary)
 	install -D -m 755 $(release_binary) $(DESTDIR)$(BINDIR)/tidegate

@@ -3,8 +3,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "base/map.h"
+#include "base/random.h"
 #include "base/shared_dict_state.h"
+#include "base/sip_hash.h"
 
 enum {
     BYTES_A_BUCKET = 128, /* of the limit */
@@ -238,11 +239,11 @@ static struct tg_shared_shard *oldest_shard(struct tg_shared_dict *dict)
 static void evict_from(struct tg_shared_dict *dict, struct tg_shared_shard *shard)
 {
     struct tg_shared_visit visit = { .dict = dict, .shard = shard, .now = NAN };
-    pthread_mutex_lock(&shard->lock);
+    tg_shared_lock(shard);
     bool any = !tg_list_empty(&shard->ages);
     if (any)
         tg_shared_remove(&visit, TG_CONTAINER_OF(shard->ages.previous, struct tg_shared_entry, age));
-    pthread_mutex_unlock(&shard->lock);
+    tg_shared_unlock(shard);
     free_garbage(visit.garbage);
     atomic_fetch_add_explicit(&dict->evictions, any, memory_order_relaxed);
 }
@@ -256,18 +257,23 @@ static void evict(struct tg_shared_dict *dict)
 
 /* --- a visit --- */
 
+uint64_t tg_shared_hash(const struct tg_shared_dict *dict, struct tg_slice key)
+{
+    return tg_sip_hash(dict->hash_key, key);
+}
+
 void tg_shared_begin(struct tg_shared_visit *visit, struct tg_shared_dict *dict, struct tg_slice key)
 {
     visit->dict = dict;
     visit->key = key;
-    visit->hash = tg_map_hash(key);
+    visit->hash = tg_shared_hash(dict, key);
     visit->shard = &dict->shards[visit->hash >> 59];
     visit->now = NAN;
     visit->garbage = NULL;
     visit->unwatched = NULL;
     visit->wrote = false;
     tg_list_init(&visit->changed);
-    pthread_mutex_lock(&visit->shard->lock);
+    tg_shared_lock(visit->shard);
 }
 
 static void tell_watchers(struct tg_shared_visit *visit)
@@ -285,7 +291,7 @@ void tg_shared_end(struct tg_shared_visit *visit)
     bool wrote = visit->wrote;
     if (wrote)
         drop_some_expired(visit);
-    pthread_mutex_unlock(&visit->shard->lock);
+    tg_shared_unlock(visit->shard);
     if (visit->garbage)
         free_garbage(visit->garbage);
     free(visit->unwatched);
@@ -306,16 +312,11 @@ static size_t buckets_for(uint64_t size)
 
 static bool shard_init(struct tg_shared_shard *shard, size_t buckets, uint64_t version)
 {
-    pthread_mutexattr_t attributes;
     shard->buckets = calloc(buckets, sizeof(struct tg_shared_entry *));
     shard->mask = buckets - 1;
     shard->version = version;
     tg_list_init(&shard->ages);
     atomic_init(&shard->oldest, UINT64_MAX);
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);
-    pthread_mutex_init(&shard->lock, &attributes);
-    pthread_mutexattr_destroy(&attributes);
     return shard->buckets != NULL;
 }
 
@@ -331,6 +332,7 @@ struct tg_shared_dict *tg_shared_dict_new(uint64_t size, struct tg_clock *clock)
         return NULL;
     memset(dict, 0, sizeof(*dict));
     dict->clock = clock ? clock : tg_clock_system();
+    tg_random_secret(dict->hash_key, sizeof(dict->hash_key));
     uint64_t version = (uint64_t)(dict->clock->wall(dict->clock) * 1000);
     size_t buckets = buckets_for(size);
     bool good = true;
@@ -348,7 +350,7 @@ struct tg_shared_dict *tg_shared_dict_new(uint64_t size, struct tg_clock *clock)
 static struct tg_shared_entry *empty_shard(struct tg_shared_dict *dict, struct tg_shared_shard *shard)
 {
     struct tg_shared_visit visit = { .dict = dict, .shard = shard, .now = NAN };
-    pthread_mutex_lock(&shard->lock);
+    tg_shared_lock(shard);
     for (size_t i = 0; i <= shard->mask; i++) {
         struct tg_shared_entry *next;
         for (struct tg_shared_entry *entry = shard->buckets[i]; entry; entry = next) {
@@ -357,7 +359,7 @@ static struct tg_shared_entry *empty_shard(struct tg_shared_dict *dict, struct t
                 tg_shared_remove(&visit, entry);
         }
     }
-    pthread_mutex_unlock(&shard->lock);
+    tg_shared_unlock(shard);
     return visit.garbage;
 }
 
@@ -376,10 +378,8 @@ static void free_all(struct tg_shared_shard *shard)
 
 void tg_shared_dict_free(struct tg_shared_dict *dict)
 {
-    for (size_t i = 0; i < TG_SHARED_SHARDS; i++) {
+    for (size_t i = 0; i < TG_SHARED_SHARDS; i++)
         free_all(&dict->shards[i]);
-        pthread_mutex_destroy(&dict->shards[i].lock);
-    }
     free(dict);
 }
 
@@ -402,11 +402,11 @@ static void change_table(struct tg_shared_dict *dict, struct tg_shared_shard *sh
     struct tg_shared_entry **fresh = calloc(count, sizeof(struct tg_shared_entry *));
     if (!fresh)
         return;
-    pthread_mutex_lock(&shard->lock);
+    tg_shared_lock(shard);
     struct tg_shared_entry **old = shard->buckets;
     int64_t grown = ((int64_t)count - (int64_t)shard->mask - 1) * (int64_t)sizeof(struct tg_shared_entry *);
     move_entries(shard, fresh, count - 1);
-    pthread_mutex_unlock(&shard->lock);
+    tg_shared_unlock(shard);
     free(old);
     atomic_fetch_add_explicit(&dict->used, grown, memory_order_relaxed);
 }
@@ -631,7 +631,7 @@ static enum tg_shared_result make_fresh(struct modification *wanted)
     wanted->fresh = NULL;
     if (!tg_shared_fits(wanted->dict, sizeof(struct tg_shared_entry) + wanted->key.length + wanted->needed))
         return TG_SHARED_TOO_LARGE;
-    wanted->fresh = tg_shared_entry_new(wanted->key, tg_map_hash(wanted->key), wanted->needed);
+    wanted->fresh = tg_shared_entry_new(wanted->key, tg_shared_hash(wanted->dict, wanted->key), wanted->needed);
     return wanted->fresh ? TG_SHARED_DONE : TG_SHARED_NO_MEMORY;
 }
 

@@ -1,6 +1,7 @@
 /* A dictionary that all threads share: keys and values in memory under a limit. Entries lie in shards by the keyed hash
  * of their key, each with a lock of its own, held for a few hundred nanoseconds and never during a call of a thread's
- * memory allocator that could reach the system, nor while anything else is called. Any thread may call anything here.
+ * memory allocator that could reach the system, nor while anything else is called: who finds one taken spins, then
+ * yields. Any thread may call anything here.
  *
  * Limit: keys, values, their administration and the tables count. What is beyond it is evicted, least recently used
  * first, over all shards. Expired entries are never seen; they go when they are met, and each write looks for some.

@@ -1,7 +1,6 @@
 /* Lists of the shared dictionary, and the list of its keys. */
 #include <stdlib.h>
 
-#include "base/map.h"
 #include "base/shared_dict_state.h"
 
 static struct tg_shared_item *item_new(const struct tg_shared_value *value)
@@ -73,7 +72,7 @@ enum tg_shared_result tg_shared_dict_push(struct tg_shared_dict *dict, struct tg
         tg_shared_begin(&visit, dict, key);
         pushed = try_to_push(&visit, &fresh, item, &result, length);
         tg_shared_end(&visit);
-        if (!pushed && !(fresh = tg_shared_entry_new(key, tg_map_hash(key), 0)))
+        if (!pushed && !(fresh = tg_shared_entry_new(key, tg_shared_hash(dict, key), 0)))
             break;
     }
     if (!pushed || result != TG_SHARED_DONE)
@@ -147,13 +146,13 @@ static void take_key(struct key_walk *walk, const struct tg_shared_entry *entry)
 
 static void walk_shard(struct tg_shared_shard *shard, struct key_walk *walk, double now)
 {
-    pthread_mutex_lock(&shard->lock);
+    tg_shared_lock(shard);
     for (size_t i = 0; i <= shard->mask && walk->found < walk->left; i++) {
         for (struct tg_shared_entry *entry = shard->buckets[i]; entry && walk->found < walk->left; entry = entry->next)
             if (entry->expires > now)
                 take_key(walk, entry);
     }
-    pthread_mutex_unlock(&shard->lock);
+    tg_shared_unlock(shard);
 }
 
 enum tg_shared_result tg_shared_dict_keys(struct tg_shared_dict *dict, size_t max, struct tg_shared_copy *copy)

@@ -2,7 +2,6 @@
 #ifndef TG_BASE_SHARED_DICT_STATE_H
 #define TG_BASE_SHARED_DICT_STATE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/shared_dict.h"
@@ -53,7 +52,7 @@ struct tg_shared_watched {
 
 /* A multiple of two cache lines each, so that the lock of one is no neighbour of another's. */
 struct tg_shared_shard {
-    _Alignas(128) pthread_mutex_t lock;
+    _Alignas(128) _Atomic uint32_t lock;
     struct tg_shared_entry **buckets;
     size_t mask;
     size_t hand;     /* where a write looks for expired entries next */
@@ -66,6 +65,7 @@ struct tg_shared_shard {
 
 struct tg_shared_dict {
     struct tg_clock *clock;
+    uint64_t hash_key[2];
     _Atomic uint64_t limit;
     _Alignas(128) _Atomic int64_t used;
     _Atomic uint64_t tick; /* entries made so far */
@@ -88,7 +88,23 @@ struct tg_shared_visit {
     bool wrote;
 };
 
+/* shared_dict_lock.c: somebody has it. */
+void tg_shared_lock_contended(struct tg_shared_shard *shard);
+
+/* Held for so short that who waits spins, and only yields the processor where that takes too long. */
+static inline void tg_shared_lock(struct tg_shared_shard *shard)
+{
+    if (atomic_exchange_explicit(&shard->lock, 1, memory_order_acquire) != 0)
+        tg_shared_lock_contended(shard);
+}
+
+static inline void tg_shared_unlock(struct tg_shared_shard *shard)
+{
+    atomic_store_explicit(&shard->lock, 0, memory_order_release);
+}
+
 /* shared_dict.c */
+uint64_t tg_shared_hash(const struct tg_shared_dict *dict, struct tg_slice key);
 void tg_shared_begin(struct tg_shared_visit *visit, struct tg_shared_dict *dict, struct tg_slice key);
 /* Unlocks, tells watchers, frees, and evicts what is too much. */
 void tg_shared_end(struct tg_shared_visit *visit);

@@ -1,7 +1,6 @@
 /* Who waits for a change of a key. */
 #include <stdlib.h>
 
-#include "base/map.h"
 #include "base/shared_dict_state.h"
 
 static struct tg_shared_watched **place_of(struct tg_shared_shard *shard, uint64_t hash)
@@ -42,12 +41,12 @@ void tg_shared_gather(struct tg_shared_visit *visit)
     visit->unwatched = watched;
 }
 
-static struct tg_shared_watched *watched_new(struct tg_slice key)
+static struct tg_shared_watched *watched_new(const struct tg_shared_dict *dict, struct tg_slice key)
 {
     struct tg_shared_watched *watched = malloc(sizeof(*watched) + key.length);
     if (!watched)
         return NULL;
-    *watched = (struct tg_shared_watched){ .hash = tg_map_hash(key), .key_length = (uint16_t)key.length };
+    *watched = (struct tg_shared_watched){ .hash = tg_shared_hash(dict, key), .key_length = (uint16_t)key.length };
     tg_list_init(&watched->watchers);
     if (key.length)
         memcpy(watched->key, key.at, key.length);
@@ -92,7 +91,7 @@ enum tg_shared_result tg_shared_dict_watch(struct tg_shared_dict *dict, struct t
     watcher->key = NULL;
     if (tg_shared_dict_watchers(dict) >= TG_SHARED_WATCHERS_MAX)
         return TG_SHARED_NO_MEMORY;
-    struct tg_shared_watched *fresh = watched_new(key);
+    struct tg_shared_watched *fresh = watched_new(dict, key);
     bool done = false, room = fresh != NULL;
     while (room && !done) {
         struct tg_shared_visit visit;
@@ -109,7 +108,7 @@ bool tg_shared_dict_unwatch(struct tg_shared_dict *dict, struct tg_shared_watche
 {
     struct tg_shared_shard *shard = &dict->shards[watcher->hash >> 59];
     struct tg_shared_watched *emptied = NULL;
-    pthread_mutex_lock(&shard->lock);
+    tg_shared_lock(shard);
     struct tg_shared_watched *watched = watcher->key;
     if (watched) {
         tg_list_remove(&watcher->link);
@@ -120,7 +119,7 @@ bool tg_shared_dict_unwatch(struct tg_shared_dict *dict, struct tg_shared_watche
             emptied = watched;
         }
     }
-    pthread_mutex_unlock(&shard->lock);
+    tg_shared_unlock(shard);
     free(emptied);
     return watched != NULL;
 }
