@@ -7,8 +7,8 @@
 enum { HOOK_INSTRUCTIONS = 1000 };
 
 const char *const tg_script_phase_names[TG_PHASES] = {
-    "request", "upstream_request", "upstream_response", "response", "error", "log", "accept", "client_hello",
-    "request_body", "response_body", "trailers",
+    "request", "upstream_request", "upstream_response", "response",      "error",    "log",
+    "accept",  "client_hello",     "request_body",      "response_body", "trailers",
 };
 
 struct tg_vm *tg_vm_of(lua_State *L)
