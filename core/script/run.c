@@ -289,6 +289,8 @@ static void task_over(struct tg_run *run, enum tg_run_outcome outcome)
         tg_run_free(run, outcome);
     if (outcome == TG_RUN_FAILED)
         tg_vm_recover(run->vm);
+    else if (outcome == TG_RUN_DONE)
+        tg_vm_collect(run->vm);
 }
 
 static void continue_run(struct tg_run *run, bool woken)

@@ -209,23 +209,33 @@ local function run_load(self, key, state, forced)
   return loaded(self, key, state, xpcall(load_value, traceback, self, key, forced, now()))
 end
 
--- Waits for the load of this key, which is begun unless it is under way.
+local function begin_load(self, key, forced)
+  local state = { done = false }
+  self.__loading[key] = state
+  local pointer, serial = start_timer(0, true, false, run_load, self, key, state, forced)
+  state.run, state.serial = ffi.cast(run_pointer, pointer), serial
+  return state
+end
+
+local function is_over(state)
+  return state.done or state.run.serial ~= state.serial
+end
+
+-- Waits for the load of this key, which is begun unless it is under way; anew where it ended with a timer that had begun
+-- it.
 local function load_once(what, self, key, forced)
   waits.check(what)
-  local state = self.__loading[key]
-  if not state then
-    state = { done = false }
-    self.__loading[key] = state
-    local pointer, serial = start_timer(0, true, false, run_load, self, key, state, forced)
-    state.run, state.serial = ffi.cast(run_pointer, pointer), serial
+  while true do
+    local state = self.__loading[key] or begin_load(self, key, forced)
+    while not is_over(state) do
+      if not waits.watch(state.run, state.serial) then
+        raise(what .. ": can't wait here; nor can a load for itself")
+      end
+      waits.wait(huge)
+    end
+    if state.done then return state.value, state.err, state.detail end
+    if self.__loading[key] == state then self.__loading[key] = nil end
   end
-  while not state.done and state.run.serial == state.serial do
-    if not waits.watch(state.run, state.serial) then raise(what .. ": can't wait here; nor can a load for itself") end
-    waits.wait(huge)
-  end
-  if state.done then return state.value, state.err, state.detail end
-  if self.__loading[key] == state then self.__loading[key] = nil end
-  return nil, "cancelled"
 end
 
 -- --- what scripts call ---

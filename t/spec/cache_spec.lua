@@ -21,7 +21,8 @@ local function start(fields, workers)
       if key == "absent" then return nil end
       return key .. n
     end
-    share = { counts = counts, cache = tg.cache.new { name = "things", load = fetch, ]] .. fields .. [[ } }]]) }
+    share = { counts = counts, cache = tg.cache.new { name = "things", load = fetch, ]] .. fields .. [[ } }
+    share.again = tg.cache.new { name = "things", shared = true, ttl = 1, load = fetch }]]) }
 end
 
 local function raises(code, text)
@@ -148,6 +149,24 @@ describe("a cache", function()
     edge:reload()
     assert.equal("a1", eval [[return c:get "a".text]])
     assert.equal(1, eval [[return counts:get "loads"]])
+  end)
+
+  it("goes on for a request whose load was begun by a timer of a generation that is over", function()
+    start "ttl = 100 } } tg.timer.after(0, function() counts:set('takes', 100) share.cache:get 'a' end) local _ = { {"
+    gateway.wait_until(function() return eval [[return counts:get "loads"]] == 1 end)
+    local pending = scripting.begin(edge, [[share.counts:set("asked", true) return share.cache:get "a"]])
+    gateway.wait_until(function() return eval [[return counts:get "asked"]] end)
+    eval [[counts:set("takes", 0.001)]]
+    edge:write("gateway.lua", scripting.config "")
+    edge:reload()
+    assert.equal("a2", (pending()))
+  end)
+
+  it("shares any string, number and boolean", function()
+    start "ttl = 100, shared = true"
+    for _, value in ipairs { [["a\0;\nb"]], [[""]], "-1.5", "1e300", "true", "false" } do
+      assert.is_true(eval(("c:set('k', %s) return share.again:get 'k' == %s"):format(value, value)), value)
+    end
   end)
 
   it("keeps no more values than its size", function()

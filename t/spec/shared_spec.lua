@@ -116,6 +116,7 @@ describe("a shared dictionary", function()
     raises([[d:set("k", 1, 0)]], "dictionary:set: seconds, more than 0, expected, got 0")
     raises([[d:set("k", 1, 0/0)]], "seconds, more than 0")
     raises([[d:incr("k", "1")]], "dictionary:incr: by: a number expected, got a string")
+    raises([[d:incr("k", 0/0)]], "dictionary:incr: by: a number expected, got nan")
     raises([[d:keys(0)]], "dictionary:keys: an integer from 1 to 1000000 expected, got 0")
     raises([[d:watch("k", "x")]], "dictionary:watch: version: a number expected, got a string")
     raises([[d:watch("k", nil, -1)]], "dictionary:watch: seconds expected, got -1")
@@ -223,6 +224,17 @@ describe("a shared dictionary", function()
     for _ = 1, 3 do reload [[share = tg.shared "another"]] end
     reload [[share = tg.shared "things"]]
     assert.equal(0, eval [[return #d:keys()]])
+  end)
+
+  it("is there for a check of the configuration, which has its own", function()
+    start()
+    eval [[d:set("k", 1)]]
+    local prepared = gateway.prepare { config = scripting.config [[
+      share = tg.shared "things"
+      tg.use { { request = function() end, init = function() assert(share:get "k" == nil) share:set("k", 2) end } }]] }
+    local result = gateway.run { "check", "-c", prepared.folder .. "/gateway.lua" }
+    assert.equal(0, result.code, result.errors)
+    assert.equal(1, eval [[return d:get "k"]])
   end)
 
   it("is left alone by a reload that is refused", function()

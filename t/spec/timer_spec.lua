@@ -161,6 +161,20 @@ describe("a timer", function()
     raises("tg.timer.at(1)", 'tg.timer.at: there is no such name')
   end)
 
+  it("begins again in a VM that was dropped and built again", function()
+    start [[
+      local runs = 0
+      tg.timer.every(0.01, function()
+        runs = runs + 1
+        share:set("here", runs)
+        share:incr("runs", 1, 0)
+      end)]]
+    wait_count("here", 20)
+    assert.is_true(edge:ask({ command = "debug-drop-vm" }).ok)
+    gateway.wait_until(function() return count "here" < 20 end)
+    wait_count("here", 3)
+  end)
+
   it("leaves nothing behind in a storm of reloads: timers, tasks, watchers and waits of old generations", function()
     local lines = [[
       tg.settings { generations = { keep = 2 } }

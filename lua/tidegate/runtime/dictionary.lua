@@ -130,6 +130,7 @@ local function number_of(what, name, given_number)
   if type(given_number) ~= "number" then
     raise(("%s: %s: a number expected, got a %s"):format(what, name, type(given_number)))
   end
+  if given_number ~= given_number then raise(("%s: %s: a number expected, got nan"):format(what, name)) end
   return given_number
 end
 
@@ -263,7 +264,7 @@ end
 function methods:watch(key, version, timeout)
   local what = "dictionary:watch"
   local dict, length = check(what, self, key)
-  if version ~= nil then number_of(what, "version", version) end
+  if version ~= nil and version == version then number_of(what, "version", version) end
   if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout or timeout < 0) then
     raise(("%s: seconds expected, got %s"):format(what, tostring(timeout)))
   end
