@@ -5,6 +5,7 @@
 #include "proxy/grpc_call.h"
 #include "proxy/peer.h"
 #include "proxy/reason.h"
+#include "proxy/request_metrics.h"
 
 /* Each member begins with the comma after the one before; "time" is always first. */
 #define MEMBER(name) TG_SLICE(",\"" name "\":")
@@ -211,6 +212,8 @@ void tg_access_log_write(struct tg_exchange *exchange)
 {
     struct tg_worker *worker = exchange->worker;
     const struct tg_snapshot *snapshot = exchange->lease ? exchange->lease->snapshot : exchange->held;
+    if (worker->metrics)
+        tg_request_metrics_record(worker->metrics, exchange, snapshot);
     if (exchange->log_skip || !worker->log || (snapshot && snapshot->settings.access_log_off))
         return;
     make_line(&worker->line, exchange, snapshot);

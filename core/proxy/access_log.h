@@ -4,8 +4,9 @@
 
 #include "proxy/exchange.h"
 
-/* Once the exchange is over and its log phase has run; times.ended and logged_status are set. Does nothing where the
- * settings or a handler (exchange->log_skip) say so. Never waits: a full ring drops the line, which is counted. */
+/* Once the exchange is over and its log phase has run; times.ended and logged_status are set. Counts it in
+ * the metrics, and writes no line where the settings or a handler (exchange->log_skip) say so. Never waits: a full ring
+ * drops the line, which is counted. */
 void tg_access_log_write(struct tg_exchange *exchange);
 
 #endif

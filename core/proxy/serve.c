@@ -5,6 +5,7 @@
 #include "proxy/balance.h"
 #include "proxy/client_door.h"
 #include "proxy/pool.h"
+#include "proxy/request_metrics.h"
 
 /* Whatever still runs is cut: the operator's deadline is over. */
 static void drain_is_over(struct tg_deadline *deadline)
@@ -33,6 +34,7 @@ bool tg_worker_init(struct tg_worker *worker, struct tg_loop *loop, const struct
     worker->pool = tg_pool_new(worker);
     if (!worker->pool)
         return false;
+    worker->metrics = tg_request_metrics_new(worker->id);
     worker->connector = tg_pool_connector(worker->pool);
     return true;
 }
@@ -46,6 +48,8 @@ void tg_worker_deinit(struct tg_worker *worker)
     tg_pool_free(worker->pool);
     tg_balance_free(worker->balance);
     tg_text_deinit(&worker->line);
+    tg_request_metrics_free(worker->metrics);
+    worker->metrics = NULL;
 }
 
 void tg_worker_accepted(struct tg_loop *loop, struct tg_stream *stream, struct tg_listener *listener)

@@ -12,6 +12,7 @@
 
 struct tg_pool;    /* the worker's hot idle connections */
 struct tg_balance; /* proxy/balance.h */
+struct tg_request_metrics;
 
 struct tg_worker {
     uint32_t id;    /* from 0 */
@@ -22,9 +23,10 @@ struct tg_worker {
     struct tg_connector *connector;
     struct tg_pool *pool;
     struct tg_log_ring *log;
-    struct tg_text line;    /* the access log's line being made */
-    double door_logged_at;  /* when a connection that failed in the door was last written of; monotonic */
-    uint64_t door_unlogged; /* failed since then */
+    struct tg_text line;                /* the access log's line being made */
+    struct tg_request_metrics *metrics; /* NULL: nothing is counted by route */
+    double door_logged_at;              /* when a connection that failed in the door was last written of; monotonic */
+    uint64_t door_unlogged;             /* failed since then */
     struct tg_acceptor *acceptor;
     _Atomic uint32_t connections; /* clients; see tg_accept_target */
     struct tg_list clients;       /* client connections */
