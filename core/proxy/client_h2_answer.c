@@ -16,6 +16,7 @@ static void fail_later(struct tg_client_h2_stream *stream)
     if (!exchange)
         return;
     tg_exchange_from_upstream_failed(exchange, TG_REASON_INVALID, "the response's length isn't what its head promised");
+    exchange->response_pipe.failed = true; /* handlers of the body can't make it good again */
     tg_buffer_queue_clear(&exchange->response_pipe.waiting);
     exchange->response_taken = false;
 }
