@@ -90,3 +90,15 @@ void tg_shared_release(struct tg_shared *shared)
     }
     shared_free(shared);
 }
+
+void tg_shared_registry_each(struct tg_shared_registry *registry,
+                             void (*visit)(void *context, const struct tg_shared *shared), void *context)
+{
+    size_t position = 0;
+    struct tg_slice name;
+    void *shared;
+    pthread_mutex_lock(&registry->lock);
+    while (tg_map_next(registry->by_name, &position, &name, &shared))
+        visit(context, shared);
+    pthread_mutex_unlock(&registry->lock);
+}

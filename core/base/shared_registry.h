@@ -21,5 +21,8 @@ void tg_shared_registry_free(struct tg_shared_registry *registry);
  * dictionary of its own. NULL when out of memory. */
 struct tg_shared *tg_shared_acquire(struct tg_shared_registry *registry, struct tg_slice name, uint64_t size);
 void tg_shared_release(struct tg_shared *shared);
+/* Calls `visit` for each, with the registry locked. For status. */
+void tg_shared_registry_each(struct tg_shared_registry *registry,
+                             void (*visit)(void *context, const struct tg_shared *shared), void *context);
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/shared_registry.h"
 #include "control/json_text.h"
 #include "control/libraries.h"
 #include "control/round.h"
@@ -296,6 +297,22 @@ static json_t *memory_json(void)
                      (json_int_t)tg_memory_held(TG_MEMORY_ARENAS), "vms", (json_int_t)tg_memory_held(TG_MEMORY_VMS));
 }
 
+static void add_dictionary(void *context, const struct tg_shared *shared)
+{
+    const struct tg_shared_dict *dict = shared->dict;
+    json_array_append_new(context, json_pack("{sosIsIsI}", "name", tg_json_text(shared->name), "size",
+                                             (json_int_t)tg_shared_dict_size(dict), "used",
+                                             (json_int_t)tg_shared_dict_used(dict), "evictions",
+                                             (json_int_t)tg_shared_dict_evictions(dict)));
+}
+
+static json_t *dictionaries_json(const struct tg_gateway *gateway)
+{
+    json_t *list = json_array();
+    tg_shared_registry_each(gateway->shared, add_dictionary, list);
+    return list;
+}
+
 static void add_everything(json_t *reply, const struct status *status)
 {
     const struct tg_gateway *gateway = status->gateway;
@@ -306,6 +323,7 @@ static void add_everything(json_t *reply, const struct status *status)
                   "workers", workers_json(status), "upstreams", peers_json(gateway), "counters", counters_json(),
                   "memory", memory_json(), "log_lines_dropped", (json_int_t)tg_log_thread_dropped(gateway->logs));
     json_object_set_new(all, "libraries", libraries_json(gateway));
+    json_object_set_new(all, "shared", dictionaries_json(gateway));
     json_object_update(reply, all);
     json_decref(all);
 }

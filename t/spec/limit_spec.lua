@@ -93,6 +93,16 @@ describe("a limit", function()
     raises([[s.places:enter(nil, "k")]], "methods are called with a colon")
   end)
 
+  it("is left by requests whose VM was dropped", function()
+    local pending = scripting.begin(edge, [[
+      assert(share.places:enter(req, "k") and share.places:enter(req, "k"))
+      require "tidegate".sleep(100)]])
+    gateway.wait_until(function() return eval [[return s.places:enter(req, "k")]] == false end)
+    assert.is_true(edge:ask({ command = "debug-drop-vm" }).ok)
+    assert.is_false((pcall(pending)))
+    gateway.wait_until(function() return eval [[return s.places:enter(req, "k")]] end)
+  end)
+
   it("says what is wrong", function()
     raises([[s.bucket:take()]], "bucket:take: the key: a string expected, got a nil")
     raises([[s.bucket:take(("k"):rep(65534))]], "bucket:take: name and key have 65537 bytes; at most 65535")

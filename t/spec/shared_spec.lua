@@ -139,6 +139,21 @@ describe("a shared dictionary", function()
       return #keys >= 15 and #keys <= 25, d:get "k100" ~= nil]])
   end)
 
+  it("shows in the status what it holds and what it had to push out", function()
+    start()
+    local function shown()
+      for _, dictionary in ipairs(edge:status().shared) do
+        if dictionary.name == "things" then return dictionary end
+      end
+    end
+    local before = shown()
+    assert.same({ 256 * 1024, 0 }, { before.size, before.evictions })
+    eval [[for i = 1, 100 do d:set("k" .. i, ("x"):rep(10 * 1024)) end]]
+    local after = shown()
+    assert.is_true(after.used > 200 * 1024 and after.used <= after.size, tostring(after.used))
+    assert.is_true(after.evictions >= 75, tostring(after.evictions))
+  end)
+
   it("is the same by its name, in any file, at load and at run time", function()
     start()
     assert.same({ true, 5 }, results [[
