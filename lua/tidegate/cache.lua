@@ -221,8 +221,8 @@ local function is_over(state)
   return state.done or state.run.serial ~= state.serial
 end
 
--- Waits for the load of this key, which is begun unless it is under way; anew where it ended with a timer that had begun
--- it.
+-- Waits for the load of this key, which is begun unless it is under way; anew where it ended with a timer that had
+-- begun it.
 local function load_once(what, self, key, forced)
   waits.check(what)
   while true do
