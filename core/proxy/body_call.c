@@ -197,15 +197,31 @@ static const struct tg_buffer_queue *outlet(const struct tg_body_call *call)
     return tg_body_calls_inlet(next, call->pipe);
 }
 
+/* What may wait there; a client with many streams allows each of them less. */
+static uint64_t room_of(const struct tg_body_call *call, const struct tg_buffer_queue *where)
+{
+    const struct tg_client_side *client = call->exchange->client_side;
+    bool bounded = client && client->room && where == &call->exchange->response_pipe.waiting;
+    return bounded && *client->room < TG_PIPE_HIGH ? *client->room : TG_PIPE_HIGH;
+}
+
 bool tg_body_call_is_full(const struct tg_body_call *call)
 {
-    return tg_buffer_queue_length(outlet(call)) >= TG_PIPE_HIGH;
+    const struct tg_buffer_queue *where = outlet(call);
+    return tg_buffer_queue_length(where) >= room_of(call, where);
+}
+
+static bool has_room_again(const struct tg_body_call *call)
+{
+    const struct tg_buffer_queue *where = outlet(call);
+    uint64_t length = tg_buffer_queue_length(where);
+    return length < TG_PIPE_LOW && length <= room_of(call, where) / 2;
 }
 
 void tg_body_calls_let_go_on(struct tg_body_call *list)
 {
     for (struct tg_body_call *call = list; call; call = call->next) {
-        if (!call->wants_room || tg_buffer_queue_length(outlet(call)) >= TG_PIPE_LOW)
+        if (!call->wants_room || !has_room_again(call))
             continue;
         call->wants_room = false;
         tell(call);

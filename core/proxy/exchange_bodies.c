@@ -285,7 +285,7 @@ static bool replace(struct tg_body_pipe *pipe, struct tg_slice bytes)
     return tg_buffer_queue_append(&pipe->waiting, bytes);
 }
 
-/* What the client still sends is read and dropped, so that it comes to read its answer, unless it asks first. */
+/* What the client still sends is read and dropped, unless it asks first. */
 bool tg_exchange_replace_request(struct tg_exchange *exchange, struct tg_slice bytes)
 {
     struct tg_request_head *head = &exchange->request;

@@ -37,6 +37,13 @@ static void begin_first_attempt(struct tg_exchange *exchange)
         exchange->state = TG_EXCHANGE_UPSTREAM_REQUEST;
 }
 
+/* A body that another was put in the place of comes to its end first, or its client would be answered, and cut off,
+ * before it looks. */
+static bool still_sends_in_vain(const struct tg_exchange *exchange)
+{
+    return exchange->request_pipe.replaced && exchange->body_wanted && !exchange->client_request_ended;
+}
+
 /* The request phase, then the destination. */
 static bool state_request(struct tg_exchange *exchange)
 {
@@ -60,7 +67,7 @@ static bool state_request(struct tg_exchange *exchange)
     }
     narrow_total(exchange);
     exchange->state = TG_EXCHANGE_REQUEST_BODY;
-    if (!tg_exchange_begin_bodies(exchange, TG_PHASE_REQUEST_BODY))
+    if (!tg_exchange_begin_bodies(exchange, TG_PHASE_REQUEST_BODY) && !still_sends_in_vain(exchange))
         begin_first_attempt(exchange);
     return true;
 }
@@ -75,7 +82,8 @@ static void note_changed_request(struct tg_exchange *exchange)
 /* Nothing goes to upstream before a handler has said that it takes, or leaves, the body. */
 static bool state_request_body(struct tg_exchange *exchange)
 {
-    if (!tg_exchange_bodies_let_go(exchange, exchange->request_bodies) || exchange->bodies_spoke)
+    bool ready = tg_exchange_bodies_let_go(exchange, exchange->request_bodies) && !still_sends_in_vain(exchange);
+    if (!ready || exchange->bodies_spoke)
         return false;
     note_changed_request(exchange);
     begin_first_attempt(exchange);

@@ -391,6 +391,7 @@ describe("an answer", function()
     local result = node.ask("h2c", edge.port, { path = "/made/trailers" })
     assert.equal("one 2\nend", result.body)
     assert.equal("yes", result.trailers["x-made"])
+    assert.equal(4000 * 1000 + 9, #node.ask("h2c", edge.port, { path = "/made/long" }).body)
   end)
 
   it("that a function makes is broken off by its error", function()
