@@ -118,6 +118,9 @@ bool tg_stream_offer_h1_only(struct tg_stream *stream) __attribute__((warn_unuse
 struct tg_tls_facts *tg_stream_tls_facts(const struct tg_stream *stream);
 /* Why it failed, for the error log: "certificate has expired", "no shared cipher", ...; static text; NULL: unknown. */
 const char *tg_stream_problem(const struct tg_stream *stream);
+/* The alert by which the peer ended a connection that was open, such as "tlsv13 alert certificate required", which
+ * comes behind the handshake (RFC 8446 4.4.2.4); static text; NULL: none. */
+const char *tg_stream_alert(const struct tg_stream *stream);
 
 /* --- tickets of upstream sessions -----------------------------------------------------------------------------------
  */

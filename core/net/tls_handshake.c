@@ -1,6 +1,7 @@
 /* Streams begin TLS here. */
 #include <math.h>
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
 #include "net/tls_internal.h"
@@ -33,13 +34,38 @@ static bool is_untrusted(const struct tg_tls *tls)
     return (SSL_get_verify_mode(tls->ssl) & SSL_VERIFY_PEER) && SSL_get_verify_result(tls->ssl) != X509_V_OK;
 }
 
+/* OpenSSL's words, and what to look at where these alone don't tell. */
+static const char *text_of_untrusted(const struct tg_tls *tls)
+{
+    long result = SSL_get_verify_result(tls->ssl);
+    if (tls->server)
+        return X509_verify_cert_error_string(result);
+    switch (result) {
+    case X509_V_ERR_HOSTNAME_MISMATCH: return "hostname mismatch: the certificate doesn't have the name in sni";
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "IP address mismatch: the certificate doesn't have that address: say by sni which name it has";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+        return "unable to get local issuer certificate: no authority of ca (or of the system), or a chain with gaps";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: return "self-signed certificate, and it isn't in ca";
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        return "self-signed certificate in certificate chain, and it isn't in ca";
+    default: return X509_verify_cert_error_string(result);
+    }
+}
+
+static const char *text_of_failure(const struct tg_tls *tls)
+{
+    bool clear = tls->client && ERR_GET_REASON(ERR_peek_error()) == SSL_R_WRONG_VERSION_NUMBER;
+    return clear ? "wrong version number: no TLS is spoken there" : tg_tls_error_text();
+}
+
 static void fail(struct tg_stream *stream)
 {
     struct tg_tls *tls = stream->tls;
     const char *problem = tls->handshake->problem;
     bool untrusted = is_untrusted(tls);
     if (!problem)
-        problem = untrusted ? X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)) : tg_tls_error_text();
+        problem = untrusted ? text_of_untrusted(tls) : text_of_failure(tls);
     tg_tls_fail(stream, untrusted && tls->client ? TG_STREAM_UNTRUSTED : TG_STREAM_TLS, problem);
 }
 

@@ -95,7 +95,9 @@ EVP_PKEY *tg_pem_key(const struct tg_tls_library *library, const struct tg_tls_f
         tg_tls_refuse(why, file,
                       "has a passphrase, which can't be asked for here: take it off with 'openssl pkey -in FILE'");
     else if (!key)
-        tg_tls_refuse(why, file, "has no private key in it that can be read: %s", last_reason());
+        tg_tls_refuse(why, file,
+                      "has no private key in it that can be read: a PEM file with BEGIN PRIVATE KEY is needed (%s)",
+                      last_reason());
     ERR_clear_error();
     return key;
 }

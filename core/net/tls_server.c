@@ -172,13 +172,13 @@ static bool is_known_name(struct tg_slice name, void *context)
 static bool check_time(struct builder *builder, const struct tg_tls_file *file, const X509 *certificate)
 {
     time_t soon = (time_t)(tg_tls_now() / 1000) + SOON;
-    const char *subject = tg_pem_subject_of(certificate).text;
+    struct tg_pem_subject subject = tg_pem_subject_of(certificate);
     if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
-        return warn(builder, file, "'%s' isn't valid yet", subject);
+        return warn(builder, file, "'%s' isn't valid yet", subject.text);
     if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
-        return warn(builder, file, "'%s' has expired", subject);
+        return warn(builder, file, "'%s' has expired", subject.text);
     if (X509_cmp_time(X509_get0_notAfter(certificate), &soon) < 0)
-        return warn(builder, file, "'%s' expires within 14 days", subject);
+        return warn(builder, file, "'%s' expires within 14 days", subject.text);
     return true;
 }
 

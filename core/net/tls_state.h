@@ -47,6 +47,7 @@ struct tg_tls {
     struct tg_tls_facts *facts;         /* NULL: not yet done */
     const char *problem;                /* static text */
     enum tg_tls_end end;
+    bool alerted;      /* `problem` is an alert that the peer sent */
     bool undrained;    /* something may lie in `unread` or in OpenSSL */
     bool close_sent;   /* our close_notify */
     uint8_t header[5]; /* of the record that is coming */

@@ -70,6 +70,7 @@ static void note_outcome(struct tg_tls *tls, int error)
         tls->end = TG_TLS_CLOSED;
     } else if (error != SSL_ERROR_NONE) {
         tls->end = TG_TLS_FAILED;
+        tls->alerted = !tls->problem && ERR_GET_REASON(ERR_peek_error()) > SSL_AD_REASON_OFFSET;
         if (!tls->problem)
             tls->problem = tg_tls_error_text();
     }
@@ -159,6 +160,11 @@ struct tg_tls_facts *tg_stream_tls_facts(const struct tg_stream *stream)
 const char *tg_stream_problem(const struct tg_stream *stream)
 {
     return stream->tls ? stream->tls->problem : NULL;
+}
+
+const char *tg_stream_alert(const struct tg_stream *stream)
+{
+    return stream->tls && stream->tls->alerted ? stream->tls->problem : NULL;
 }
 
 /* --- between loops --- */

@@ -201,7 +201,7 @@ static void ended_early(struct tg_upstream_h1 *connection, enum tg_reason reason
 {
     const char *detail = connection->head_done ? "the response ended before it was whole"
                          : connection->spoke   ? "the connection ended inside the response head"
-                                               : NULL;
+                                               : tg_stream_alert(connection->stream);
     fail(connection, reason, detail);
 }
 

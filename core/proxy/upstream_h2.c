@@ -97,11 +97,21 @@ static void change(struct tg_task *task)
 
 /* --- what the stream tells --- */
 
+/* Such bytes are no frame that the codec would take. */
+static bool is_h1_answer(struct tg_slice data)
+{
+    struct tg_slice word = TG_SLICE("HTTP/");
+    return data.length >= word.length && tg_slice_equal(tg_slice_of(data.at, word.length), word);
+}
+
 static void on_data(struct tg_stream *stream, struct tg_buffer data)
 {
     struct tg_upstream_h2 *connection = tg_stream_owner(stream);
     connection->read_at = tg_loop_now(connection->worker->loop);
-    tg_h2_session_feed(&connection->session, data);
+    if (!tg_upstream_h2_greeted(connection) && is_h1_answer(tg_buffer_slice(data)))
+        tg_upstream_h2_end(connection, TG_REASON_INVALID, "the peer answered in HTTP/1, not in HTTP/2", false);
+    else
+        tg_h2_session_feed(&connection->session, data);
 }
 
 static void on_eof(struct tg_stream *stream)
@@ -114,7 +124,7 @@ static void on_failed(struct tg_stream *stream, enum tg_stream_end how)
     enum tg_reason reason = how == TG_STREAM_ERROR ? TG_REASON_OVERLOAD
                             : how == TG_STREAM_TLS ? TG_REASON_CUT
                                                    : TG_REASON_RESET;
-    tg_upstream_h2_end(tg_stream_owner(stream), reason, NULL, false);
+    tg_upstream_h2_end(tg_stream_owner(stream), reason, tg_stream_alert(stream), false);
 }
 
 static void on_drained(struct tg_stream *stream)

@@ -9,11 +9,11 @@ local shop, edge
 local made = {}
 
 -- A server of openssl's that answers a page, without ALPN.
-local function serve(one)
+local function serve(one, ...)
   local port = gateway.free_port()
   local server = process.start {
     program = "openssl", name = "s_server",
-    arguments = { "s_server", "-accept", "127.0.0.1:" .. port, "-cert", one.cert, "-key", one.key, "-www" },
+    arguments = { "s_server", "-accept", "127.0.0.1:" .. port, "-cert", one.cert, "-key", one.key, "-www", ... },
   }
   gateway.wait_until(function() return server:output_text():find "ACCEPT" end, 10, "openssl s_server")
   return port
@@ -58,6 +58,11 @@ local function start()
       declare(kind .. "_system", port, "{ sni = \"app.example\" }")
     end
   end
+  declare("asking", serve(made.good, "-CAfile", shop.ca, "-Verify", "1"), "{ sni = \"app.example\", " .. ca .. " }")
+  local clear = node.origin().ports.h1
+  declare("clear", clear, "true")
+  lines[#lines + 1] = ("tg.upstream 'h1' { '127.0.0.1:%d', protocol = 'h2' }"):format(clear)
+  lines[#lines + 1] = "tg.route { path = '/h1/*', upstream = 'h1' }"
   edge = gateway.start { config = table.concat(lines, "\n") }
 end
 
@@ -103,6 +108,17 @@ describe("an upstream's certificate", function()
   it("of an authority that the system doesn't know is refused", function()
     assert.equal(502, status "good_system")
   end)
+
+  for name, problem in pairs {
+    asking = "cut: tlsv13 alert certificate required",
+    clear = "no TLS is spoken there",
+    h1 = "the peer answered in HTTP/1, not in HTTP/2",
+  } do
+    it("or something else that is missing is named in the error log: " .. problem, function()
+      assert.equal(502, status(name))
+      gateway.wait_until(function() return edge:errors():find(problem, 1, true) end, 5, "the reason in the error log")
+    end)
+  end
 end)
 
 describe("connections to an address", function()

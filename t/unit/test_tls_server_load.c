@@ -141,7 +141,7 @@ static void a_key_that_does_not_fit_is_refused(void **state)
 {
     (void)state;
     expect_refusal(leaf.cert_pem, (struct tg_slice){ 0 }, "a.pem: its key is missing");
-    expect_refusal(leaf.cert_pem, TG_SLICE(""), "a.key: has no private key in it");
+    expect_refusal(leaf.cert_pem, TG_SLICE(""), "a.key: has no private key in it that can be read: a PEM file");
     expect_refusal(leaf.cert_pem, leaf.cert_pem, "a.key: has no private key in it");
     expect_refusal(leaf.cert_pem, other.key_pem, "a.key: doesn't belong to a.pem");
     struct tg_slice closed = with_passphrase(&leaf);

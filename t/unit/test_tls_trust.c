@@ -77,13 +77,15 @@ static void a_certificate_that_is_no_good_is_refused_with_its_reason(void **stat
     (void)state;
     struct tls_identity stranger = tls_authority_make("stranger");
     struct tls_plan plan = { .common_name = TG_SLICE("a.example"), .names = "DNS:a.example", .usage = "serverAuth" };
-    refused(&rig.identity, "b.example", "hostname mismatch");
-    refused(&rig.identity, "10.0.0.1", "IP address mismatch");
+    refused(&rig.identity, "b.example", "hostname mismatch: the certificate doesn't have the name in sni");
+    refused(&rig.identity, "10.0.0.1",
+            "IP address mismatch: the certificate doesn't have that address: say by sni which name it has");
     struct tls_identity self_signed = tls_identity_make(plan);
-    refused(&self_signed, "a.example", "self-signed certificate");
+    refused(&self_signed, "a.example", "self-signed certificate, and it isn't in ca");
     plan.issuer = &stranger;
     struct tls_identity by_stranger = tls_identity_make(plan);
-    refused(&by_stranger, "a.example", "unable to get local issuer certificate");
+    refused(&by_stranger, "a.example",
+            "unable to get local issuer certificate: no authority of ca (or of the system), or a chain with gaps");
     plan.issuer = &rig.authority;
     plan.begins = -7200, plan.ends = -3600;
     struct tls_identity expired = tls_identity_make(plan);
@@ -96,7 +98,7 @@ static void a_certificate_that_is_no_good_is_refused_with_its_reason(void **stat
     refused(&for_clients, "a.example", "unsuitable certificate purpose");
     plan.usage = "serverAuth", plan.names = NULL;
     struct tls_identity no_names = tls_identity_make(plan);
-    refused(&no_names, "b.example", "hostname mismatch");
+    refused(&no_names, "b.example", "hostname mismatch: the certificate doesn't have the name in sni");
     struct tls_identity *made[] = { &stranger, &self_signed, &by_stranger, &expired, &early, &for_clients, &no_names };
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         tls_identity_deinit(made[i]);
@@ -137,7 +139,7 @@ static void a_verification_error_that_only_the_result_tells_is_one(void **state)
     SSL_set_verify(ear.stream->tls->ssl, SSL_VERIFY_PEER, go_on_anyway);
     tls_raw_until(&raw, &ear.failures, 1);
     assert_int_equal(ear.end, TG_STREAM_UNTRUSTED);
-    assert_string_equal(ear.problem, "hostname mismatch");
+    assert_string_equal(ear.problem, "hostname mismatch: the certificate doesn't have the name in sni");
     assert_int_equal(ear.connects, 0);
     end_both(&raw, &ear);
 }
@@ -153,7 +155,7 @@ static void plain_bytes_before_the_handshake_are_never_data(void **state)
     assert_true(tg_stream_start_tls_client(ear.stream, rig.client, NULL, TG_SLICE("a.example")));
     run_until(rig.loop, &ear.failures, 1);
     assert_int_equal(ear.end, TG_STREAM_TLS);
-    assert_string_equal(ear.problem, "wrong version number");
+    assert_string_equal(ear.problem, "wrong version number: no TLS is spoken there");
     assert_int_equal(ear.bytes + ear.connects, 0);
     close(other);
     tls_ear_close(&ear);
