@@ -184,5 +184,5 @@ enum tg_proxy_result tg_proxy_header_read(struct tg_slice bytes, struct tg_proxy
         return bytes.length < sizeof(WORD) ? TG_PROXY_MORE : read_version_1(bytes, header, problem);
     if (begins_like(bytes, SIGNATURE, sizeof(SIGNATURE)))
         return read_version_2(bytes, header, problem);
-    return refuse(problem, "none");
+    return refuse(problem, "there is none, and proxy_protocol demands one from this address");
 }

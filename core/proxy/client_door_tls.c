@@ -1,4 +1,6 @@
 /* From the first record to the end of the handshake. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "proxy/client_door_state.h"
 
@@ -38,15 +40,17 @@ void tg_door_report(struct tg_door *door, const char *what, const char *problem)
 {
     struct tg_worker *worker = door->base.worker;
     double now = tg_loop_now(worker->loop);
-    char peer[128], local[128];
+    char peer[128], local[128], more[80] = "";
     if (worker->door_logged_at > 0 && now < worker->door_logged_at + 1) {
         worker->door_unlogged++;
         return;
     }
     (void)tg_address_format(door->base.info.peer, peer);
     (void)tg_address_format(door->base.info.local, local);
-    tg_log(TG_LOG_INFO, "%s: %s of %s: %s (%llu more such lines were left out before)", local, what, peer,
-           problem ? problem : "unknown", (unsigned long long)worker->door_unlogged);
+    if (worker->door_unlogged > 0)
+        (void)snprintf(more, sizeof(more), " (%llu more such lines were left out before)",
+                       (unsigned long long)worker->door_unlogged);
+    tg_log(TG_LOG_INFO, "%s: %s of %s: %s%s", local, what, peer, problem ? problem : "unknown", more);
     worker->door_logged_at = now;
     worker->door_unlogged = 0;
 }

@@ -144,12 +144,19 @@ local function check_table(handler, where, raise)
   if functions == 0 then raise "has no phase" end
 end
 
+---Raises what is wrong with a use. A handler without a name is called by its place, unless that is said anyway.
+---@param use table
+---@param message string
+function handlers.raise(use, message)
+  place.raise(use.at, use.name == use.at and "handlers" or use.name, "%s", message)
+end
+
 ---Checks one use, when everything is declared; sets its `options`, `specs` and `phases`.
 ---@param use table
 ---@param names table  upstreams and routes that exist
 function handlers.resolve(use, names)
   use.name = use.name or type(use.handler) == "table" and place_of_table(use.handler) or "handler"
-  local function raise(message) place.raise(use.at, use.name, "%s", message) end
+  local function raise(message) handlers.raise(use, message) end
   check_table(use.handler, use.where, raise)
   use.specs = use.handler.options and options.read_specs(use.handler.options, raise)
   local o = options.read(use.specs, use.given, names, raise)

@@ -163,7 +163,7 @@ local function check_hellos()
     for _, number in ipairs(listener.tls and {} or listener.uses) do
       local use = declarations.uses[number]
       if use.handler.client_hello then
-        place.raise(use.at, use.name, "client_hello never comes: the listener has no tls")
+        handlers.raise(use, "client_hello never comes: the listener has no tls")
       end
     end
   end
