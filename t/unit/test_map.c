@@ -3,11 +3,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
 #include "base/map.h"
 #include "base/random.h"
+#include "base/sip_hash.h"
 
 enum { KEYS = 2000 };
 
@@ -128,9 +130,46 @@ static void random_ids_differ_and_are_hex(void **state)
     tg_random_secret(large, sizeof(large));
 }
 
+/* The same hash, with the last word put together byte by byte. */
+static uint64_t plain_hash(const uint64_t key[2], struct tg_slice text)
+{
+    struct tg_sip sip = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
+                          key[1] ^ 0x7465646279746573 };
+    for (size_t i = 0; i <= text.length / 8; i++) {
+        uint64_t word = i == text.length / 8 ? (uint64_t)text.length << 56 : 0;
+        for (size_t at = i * 8; at < i * 8 + 8 && at < text.length; at++)
+            word |= (uint64_t)(unsigned char)text.at[at] << (8 * (at % 8));
+        tg_sip_absorb(&sip, word);
+    }
+    sip.c ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        tg_sip_round(&sip);
+    return sip.a ^ sip.b ^ sip.c ^ sip.d;
+}
+
+static void every_byte_of_a_key_counts_whatever_its_length(void **state)
+{
+    (void)state;
+    for (size_t length = 0; length <= 40; length++) {
+        char *bytes = malloc(length ? length : 1); /* so that no byte beside it can be read */
+        uint64_t key[2];
+        tg_random_secret(key, sizeof(key));
+        tg_random_secret(bytes, length);
+        uint64_t hash = tg_sip_hash(key, tg_slice_of(bytes, length));
+        assert_true(hash == plain_hash(key, tg_slice_of(bytes, length)));
+        for (size_t at = 0; at < length; at++) {
+            bytes[at] ^= 1;
+            assert_true(hash != tg_sip_hash(key, tg_slice_of(bytes, length)));
+            bytes[at] ^= 1;
+        }
+        free(bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_byte_of_a_key_counts_whatever_its_length),
         cmocka_unit_test(keys_are_found_replaced_and_removed),
         cmocka_unit_test(keys_may_be_empty_or_hold_nul),
         cmocka_unit_test(a_map_agrees_with_a_plain_table_through_random_changes),
