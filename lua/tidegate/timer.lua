@@ -21,9 +21,7 @@ local timers = {}
 
 ---@class tidegate.Timer
 local Timer = {}
-Timer.__index = Timer
-Timer.__metatable = false
-function Timer.__newindex(_, key) raise(("timer.%s can't be set"):format(tostring(key))) end
+local new_timer = library.class("timer", Timer)
 
 -- What the library knows of each: scripts only hold the key.
 local states = setmetatable({}, { __mode = "k" })
@@ -59,7 +57,7 @@ function main(state, ...)
 end
 
 local function add(state)
-  local timer = setmetatable({}, Timer)
+  local timer = new_timer {}
   states[timer] = state
   if host.phase == "load" or at_load() then
     made_at_load[#made_at_load + 1] = state

@@ -14,6 +14,7 @@ local C, string_of = ffi.C, ffi.string
 local type, tostring, huge = type, tostring, math.huge
 local control = ffi.cast("struct tg_abi_control *", core.control)
 local value = C.tg_abi_shared_value(control)
+if value == nil then error("not enough memory", 0) end
 local istype, new = ffi.istype, ffi.typeof "struct tg_abi_dictionary"
 
 local NONE, NUMBER, BOOLEAN, STRING, LIST = 0, 1, 2, 3, 4
