@@ -121,13 +121,22 @@ static void go_on_responding(void)
         up_trailers(connection, id, "grpc-status", "0");
 }
 
+/* The first half of a head; what the server writes next is taken for the second. */
+static void begin_a_head(struct up_connection *connection, int32_t id)
+{
+    static const uint8_t half[] = "\x88\x00\x06x-test\x03yes\x00\x06x-mo";
+    uint8_t header[9] = { 0, 0, 60, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 0, 0, (uint8_t)(id >> 8), (uint8_t)id };
+    up_write(connection, header, sizeof header);
+    up_write(connection, half, sizeof half - 1);
+}
+
 static void break_something(void)
 {
     struct up_connection *connection = some_connection();
     int32_t id = connection ? some_stream(connection, pick(2)) : 0;
     if (!connection)
         return;
-    switch (pick(24)) {
+    switch (pick(28)) {
     case 0: up_close(connection); break;
     case 1: up_goaway(connection, INT32_MAX, NGHTTP2_NO_ERROR, NULL); break;
     case 2: up_goaway(connection, id, pick(14), NULL); break;
@@ -136,6 +145,10 @@ static void break_something(void)
     case 5: up_write(connection, "\0\0\0\0\0\0\0\0\x03", 9); break;   /* DATA, wherever it falls */
     case 6: up_write(connection, "garbage that is no frame", 24); break;
     case 7: up_advance(pick(8)); break;
+    case 8: tg_stream_pause(connection->stream); break;
+    case 9:
+    case 10: tg_stream_resume(connection->stream); break;
+    case 11: begin_a_head(connection, id); break;
     default:
         if (id != 0 && pick(3) == 0)
             up_reset(connection, id, pick(14));
