@@ -6,7 +6,7 @@ set -eu
 packages_of() {
     case $1 in
     build) echo "gcc libc6-dev make pkg-config libev-dev libssl-dev libnghttp2-dev libjansson-dev zlib1g-dev libpcre2-dev libxxhash-dev lua-cjson-dev $(luajit_packages)" ;;
-    test) echo "lua-busted lua-socket lua-sec lua-luaossl lua-filesystem lua-cjson libcmocka-dev curl openssl nghttp2-client nghttp2-server chromium procps iproute2 $(node_packages)" ;;
+    test) echo "lua-busted prometheus lua-socket lua-sec lua-luaossl lua-filesystem lua-cjson libcmocka-dev curl openssl nghttp2-client nghttp2-server chromium procps iproute2 $(node_packages)" ;;
     lint) echo "clang-format cppcheck lua-check" ;;
     bench) echo "nginx libnginx-mod-http-lua haproxy nghttp2-client nghttp2-server nghttp2-proxy wrk strace procps python3 openssl" ;;
     *)

@@ -332,16 +332,17 @@ struct tg_slice tg_metric_name(const struct tg_metric *metric)
 
 /* --- series --- */
 
-/* The length of the well-formed UTF-8 sequence at the start (no surrogates, nothing overlong); 0: there is none. */
+/* The length of the well-formed UTF-8 sequence at the start (no surrogates, nothing overlong, and no control character
+ * but the line feed: people read this in terminals); 0: there is none. */
 static size_t sequence_length(struct tg_slice text)
 {
     const unsigned char *at = (const unsigned char *)text.at;
     if (at[0] < 0x80)
-        return 1;
+        return (at[0] >= 0x20 && at[0] != 0x7F) || at[0] == '\n' ? 1 : 0;
     size_t length = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
     if (at[0] < 0xC2 || at[0] > 0xF4 || length > text.length)
         return 0;
-    unsigned char low = at[0] == 0xE0 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned char low = at[0] == 0xE0 || at[0] == 0xC2 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
     unsigned char high = at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
     if (at[1] < low || at[1] > high)
         return 0;

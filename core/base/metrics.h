@@ -6,8 +6,8 @@
  * reader. A gauge has one part for all of them: the last `set` is what it shows.
  *
  * The number of series of a metric is bounded: what comes beyond it is counted in one series whose labels all say
- * "other", so that sums stay right. Label values may be any bytes: what isn't UTF-8 becomes U+FFFD, and long ones are
- * cut. */
+ * "other", so that sums stay right. Label values may be any bytes: what isn't UTF-8, and control characters but for
+ * the line feed, become U+FFFD, and long ones are cut. */
 #ifndef TG_BASE_METRICS_H
 #define TG_BASE_METRICS_H
 

@@ -3,6 +3,8 @@
 
 #include "control/change.h"
 #include "control/gateway.h"
+#include "control/json_text.h"
+#include "control/metrics_text.h"
 #include "control/round.h"
 #include "control/status.h"
 #include "script/script.h"
@@ -73,6 +75,18 @@ static void generations(struct tg_gateway *gateway, struct tg_admin_call *call)
     tg_status_answer(gateway, call, false);
 }
 
+static void metrics(struct tg_gateway *gateway, struct tg_admin_call *call)
+{
+    struct tg_text text;
+    tg_text_init(&text);
+    tg_metrics_text(gateway, &text);
+    if (text.failed)
+        tg_admin_call_refuse(call, "out of memory");
+    else
+        tg_admin_call_answer(call, json_pack("{so}", "text", tg_json_text(tg_text_slice(&text))));
+    tg_text_deinit(&text);
+}
+
 /* --- for tests: VMs dropped under load --- */
 
 struct drop {
@@ -129,7 +143,7 @@ static const struct {
 } commands[] = {
     { "reload", reload, false },          { "rollback", rollback, false },       { "status", status, true },
     { "generations", generations, true }, { "reopen-logs", reopen_logs, false }, { "stop", stop, false },
-    { "debug-drop-vm", drop_vms, true },
+    { "debug-drop-vm", drop_vms, true },  { "metrics", metrics, false },
 };
 
 void tg_gateway_on_call(void *context, struct tg_admin_call *call)

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "control/json_text.h"
+#include "control/metrics_server.h"
 #include "net/loop.h"
 
 enum { CONNECTIONS_MAX = 64, REQUEST_LIMIT = 64 * 1024, READ_SIZE = 4096 };
@@ -33,6 +34,7 @@ struct connection {
     ev_timer limit;
     struct tg_text in, out;
     size_t sent;
+    bool spoke;                 /* there was a request already */
     struct tg_admin_call *call; /* not answered yet; may be NULL */
     bool finished;              /* the client sends nothing more */
 };
@@ -42,7 +44,8 @@ struct tg_admin_call {
     json_t *request;
 };
 
-static void close_connection(struct connection *connection)
+/* The descriptor stays open. */
+static void forget_connection(struct connection *connection)
 {
     struct tg_admin_server *server = connection->server;
     ev_io_stop(server->ev, &connection->reading);
@@ -56,8 +59,14 @@ static void close_connection(struct connection *connection)
         ev_io_start(server->ev, &server->accepting);
     tg_text_deinit(&connection->in);
     tg_text_deinit(&connection->out);
-    close(connection->reading.fd);
     free(connection);
+}
+
+static void close_connection(struct connection *connection)
+{
+    int descriptor = connection->reading.fd;
+    forget_connection(connection);
+    close(descriptor);
 }
 
 static void restart_limit(struct connection *connection)
@@ -164,7 +173,19 @@ static void start_call(struct connection *connection, struct tg_slice line)
     connection->server->ops->on_call(connection->server->context, call);
 }
 
-/* Begins the next request, unless one waits for its reply, or a reply to be taken. */
+static void give_to_http(struct connection *connection)
+{
+    struct tg_admin_server *server = connection->server;
+    struct tg_text bytes = connection->in;
+    int descriptor = connection->reading.fd;
+    tg_text_init(&connection->in);
+    forget_connection(connection);
+    server->ops->on_http(server->context, descriptor, tg_text_slice(&bytes));
+    tg_text_deinit(&bytes);
+}
+
+/* Begins the next request, unless one waits for its reply, or a reply to be taken. The connection may be gone
+ * afterwards, if it hadn't spoken. */
 static void take_line(struct connection *connection)
 {
     const char *end = connection->in.length > 0 ? memchr(connection->in.at, '\n', connection->in.length) : NULL;
@@ -172,6 +193,11 @@ static void take_line(struct connection *connection)
         return;
     size_t length = (size_t)(end - connection->in.at);
     struct tg_slice line = { connection->in.at, length };
+    if (!connection->spoke && tg_metrics_is_http(line)) {
+        give_to_http(connection);
+        return;
+    }
+    connection->spoke = true;
     start_call(connection, line);
     memmove(connection->in.at, connection->in.at + length + 1, connection->in.length - length - 1);
     connection->in.length -= length + 1;

@@ -16,6 +16,8 @@ struct tg_admin_call;
 struct tg_admin_server_ops {
     /* A request came; tg_admin_call_answer or _refuse must follow, now or later, exactly once. */
     void (*on_call)(void *context, struct tg_admin_call *call);
+    /* The first line is that of an HTTP request: takes over the connection, of which these bytes were read. */
+    void (*on_http)(void *context, int descriptor, struct tg_slice bytes);
 };
 
 /* The socket listens already. NULL when out of memory. */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "control/gateway.h"
 #include "control/loader.h"
+#include "control/metrics_server.h"
 #include "control/watcher.h"
 
 enum { QUEUE_MAX = 32 };
@@ -151,6 +152,7 @@ static bool follow_settings(struct tg_gateway *gateway, struct tg_generation *ge
     if (gateway->stopping.begun)
         return true;
     use_settings(gateway, &generation->snapshot->settings);
+    tg_metrics_server_settle(gateway->metrics);
     tg_script_resize_shared(generation->source);
     if (gateway->watcher)
         tg_watcher_follow(gateway->watcher, generation->source);
@@ -179,11 +181,22 @@ static void heed_switched(struct tg_share *share)
 
 /* --- all workers are ready --- */
 
+static bool open_listeners(struct tg_gateway *gateway, struct tg_snapshot *snapshot, struct tg_text *why)
+{
+    const struct tg_address *metrics = snapshot->settings.metrics.length ? &snapshot->settings.metrics : NULL;
+    if (!tg_metrics_server_prepare(gateway->metrics, metrics, why))
+        return false;
+    if (tg_listener_set_open(&gateway->listeners, snapshot, why))
+        return true;
+    tg_metrics_server_cancel(gateway->metrics);
+    return false;
+}
+
 static void switch_all(struct tg_changes *changes)
 {
     struct tg_text why;
     tg_text_init(&why);
-    if (!tg_listener_set_open(&changes->gateway->listeners, changes->generation->snapshot, &why)) {
+    if (!open_listeners(changes->gateway, changes->generation->snapshot, &why)) {
         refuse(changes, "%s", why.at ? why.at : "out of memory");
     } else {
         changes->switching = true;

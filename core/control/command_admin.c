@@ -139,3 +139,14 @@ int tg_command_status(const struct tg_arguments *arguments)
 {
     return show(arguments, "status", tg_print_status);
 }
+
+int tg_command_metrics(const struct tg_arguments *arguments)
+{
+    json_t *reply = ask(arguments, request_for("metrics"), short_time);
+    if (!reply)
+        return TG_EXIT_FAILED;
+    const char *text = json_string_value(json_object_get(reply, "text"));
+    fputs(text ? text : "", stdout);
+    json_decref(reply);
+    return TG_EXIT_OK;
+}

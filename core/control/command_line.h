@@ -38,6 +38,7 @@ int tg_command_reload(const struct tg_arguments *arguments);
 int tg_command_rollback(const struct tg_arguments *arguments);
 int tg_command_generations(const struct tg_arguments *arguments);
 int tg_command_status(const struct tg_arguments *arguments);
+int tg_command_metrics(const struct tg_arguments *arguments);
 int tg_command_stop(const struct tg_arguments *arguments);
 int tg_command_reopen_logs(const struct tg_arguments *arguments);
 int tg_command_drop_vm(const struct tg_arguments *arguments);

@@ -23,6 +23,9 @@ const struct tg_command tg_commands[] = {
       "An old generation ends with its last request.\n", tg_command_generations },
     { "status", NULL, "sj", "show what the gateway is doing",
       "Generations, workers, listeners, upstreams and their connections, memory, counters.\n", tg_command_status },
+    { "metrics", NULL, "s", "show the metrics, as Prometheus reads them",
+      "The same that the admin socket answers to GET /metrics: curl --unix-socket PATH http://localhost/metrics.\n",
+      tg_command_metrics },
     { "stop", NULL, "s", "end the gateway once running requests have finished",
       "Listeners close at once; what runs is finished up to the deadline of the settings (tg.settings, stop). Answers "
       "when\n"

@@ -13,6 +13,7 @@
 #include "control/worker_thread.h"
 
 struct tg_changes;
+struct tg_metrics_server;
 struct tg_shared_registry;
 struct tg_watcher;
 
@@ -46,6 +47,7 @@ struct tg_gateway {
     struct tg_signals signals;
     struct tg_admin_socket socket;
     struct tg_admin_server *admin; /* NULL before the gateway is ready */
+    struct tg_metrics_server *metrics;
     struct tg_peer_registry *registry;
     struct tg_shared_registry *shared;
     struct tg_tls_process tls;

@@ -10,6 +10,8 @@
 #include "control/change.h"
 #include "control/gateway.h"
 #include "control/libraries.h"
+#include "control/metrics_server.h"
+#include "control/metrics_text.h"
 #include "control/startup.h"
 #include "control/thread.h"
 #include "control/watcher.h"
@@ -123,9 +125,11 @@ static bool make_parts(struct tg_gateway *gateway)
     tg_changes_init(gateway->changes, gateway);
     gateway->registry = tg_peer_registry_new(gateway->loop);
     gateway->shared = tg_shared_registry_new();
+    gateway->metrics = tg_metrics_server_new(gateway->loop, tg_metrics_text, gateway);
     if (gateway->options.watch)
         gateway->watcher = tg_watcher_new(gateway->loop, on_files_changed, gateway);
-    return gateway->registry && gateway->shared && tg_tls_process_init(&gateway->tls, gateway->loop) &&
+    return gateway->registry && gateway->shared && gateway->metrics &&
+           tg_tls_process_init(&gateway->tls, gateway->loop) &&
            tg_signals_init(&gateway->signals, gateway->loop, on_signal, gateway) && make_logs(gateway) &&
            (gateway->watcher || !gateway->options.watch);
 }
@@ -142,6 +146,8 @@ void tg_gateway_answer_stop_calls(struct tg_gateway *gateway)
 
 static void free_parts(struct tg_gateway *gateway)
 {
+    tg_metrics_server_free(gateway->metrics);
+    gateway->metrics = NULL;
     tg_gateway_free_workers(gateway);
     if (gateway->loop) {
         tg_changes_deinit(gateway->changes);

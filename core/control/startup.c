@@ -4,11 +4,17 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "control/metrics_server.h"
 #include "script/script.h"
+
+static void on_http(void *context, int descriptor, struct tg_slice bytes)
+{
+    tg_metrics_server_adopt(((struct tg_gateway *)context)->metrics, descriptor, bytes);
+}
 
 static bool open_admin(struct tg_gateway *gateway)
 {
-    static const struct tg_admin_server_ops ops = { .on_call = tg_gateway_on_call };
+    static const struct tg_admin_server_ops ops = { .on_call = tg_gateway_on_call, .on_http = on_http };
     struct tg_text why;
     tg_text_init(&why);
     if (tg_admin_socket_listen(&gateway->socket, &why))

@@ -43,6 +43,7 @@ struct tg_settings {
     struct tg_slice access_log; /* file; empty: standard output */
     struct tg_slice error_log;  /* file; empty: standard error */
     enum tg_log_level error_level;
+    struct tg_address metrics; /* where GET /metrics is answered over TCP; length 0: nowhere */
     double load_time;          /* 10 */
     uint64_t script_memory;    /* cap of one VM: 128 MB */
     uint32_t generations_keep; /* 8 */

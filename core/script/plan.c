@@ -74,6 +74,16 @@ static void read_settings_tls(struct tg_plan *plan, struct tg_settings *settings
     lua_pop(plan->L, 1);
 }
 
+static void read_metrics_listener(struct tg_plan *plan, struct tg_settings *settings)
+{
+    const char *problem;
+    tg_plan_enter(plan, "metrics");
+    struct tg_slice text = tg_plan_text(plan, "listen");
+    lua_pop(plan->L, 1);
+    if (text.length > 0 && !tg_address_parse(text, &settings->metrics, &problem))
+        luaL_error(plan->L, "tg.settings: metrics: %s: %s", text.at, problem);
+}
+
 static void read_settings(struct tg_plan *plan)
 {
     struct tg_settings *settings = &plan->snapshot->settings;
@@ -87,6 +97,7 @@ static void read_settings(struct tg_plan *plan)
     read_settings_tls(plan, settings);
     settings->fips = tg_plan_flag(plan, "fips");
     tg_plan_open_tls(plan);
+    read_metrics_listener(plan, settings);
     tg_plan_enter(plan, "scripts");
     settings->load_time = tg_plan_number(plan, "load_time", settings->load_time);
     settings->script_memory = (uint64_t)tg_plan_number(plan, "memory", (double)settings->script_memory);

@@ -148,6 +148,7 @@ static void hostile_label_values_stay_one_line(void **state)
     tg_metric_count(part(metric, 0, "a\"} 1\n\\", ""), 1);
     tg_metric_count(part(metric, 0, "\xFF|\xED\xA0\x80|\xC0\x80|\xF4\x90\x80\x80|\xE2\x82", ""), 1);
     tg_metric_count(part(metric, 0, lengthy, ""), 1);
+    tg_metric_count(part(metric, 0, "e\x1B\x7F\xC2\x9B\xC2\xA0\r", ""), 1);
     tg_metric_count(part(metric, 0, "\xC3\xA4\xF0\x9F\x98\x80\xFE", ""), 1);
     tg_metric_count(part(metric, 0, "\xC3\xA4\xF0\x9F\x98\x80\xFF", ""), 1);
     struct tg_text text;
@@ -156,6 +157,9 @@ static void hostile_label_values_stay_one_line(void **state)
     assert_non_null(strstr(text.at, "\nh_total{path=\"a\\\"} 1\\n\\\\\"} 1\n"));
     assert_non_null(strstr(text.at, "{path=\"\xEF\xBF\xBD|\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD|"));
     assert_non_null(strstr(text.at, "xx\"} 1\n"));
+    assert_null(strpbrk(text.at, "\x1B\x7F\r"));
+    assert_null(strstr(text.at, "\xC2\x9B"));
+    assert_non_null(strstr(text.at, "\xC2\xA0\xEF\xBF\xBD\"}"));
     assert_null(strstr(text.at, "\xC3\xA4\"")); /* it would have been cut in its middle */
     assert_non_null(strstr(text.at, "{path=\"\xC3\xA4\xF0\x9F\x98\x80\xEF\xBF\xBD\"} 2\n"));
     tg_text_deinit(&text);

@@ -69,6 +69,13 @@ function address.listen(value)
   return format(host, port)
 end
 
+---Whether a listener's address, as `address.listen` gives it, is reached from this machine alone.
+---@param value string
+---@return boolean
+function address.is_loopback(value)
+  return value:find "^127%.%d+%.%d+%.%d+:" ~= nil or value:find "^%[::1%]:" ~= nil
+end
+
 local PEER = 'an address such as "10.0.0.1:9000", "[::1]:9000" or "unix:/path"'
 
 local function unix(value)

@@ -39,6 +39,7 @@
 --     access_log         file ("stdout", or a path; relative: from `folder`), off (boolean)
 --     error_log          file ("stderr", or a path), level ("debug", "info", "warn", "error")
 --     trusted_proxies    list of CIDRs "10.0.0.0/8", "::1/128"
+--     metrics            listen? (an address), or off (boolean)
 --     http2              streams, window, connection_window, resets, control, idle_frames, continuations, queued
 --     tls                ticket_rotation (seconds), key_log? (a path; relative: from `folder`)
 --     fips               boolean

@@ -19,6 +19,7 @@ settings.DEFAULTS = {
   access_log = { file = "stdout", off = false },
   error_log = { file = "stderr", level = "info" },
   trusted_proxies = {},
+  metrics = { off = true },
   http2 = {
     streams = 128, window = 64 * KB, connection_window = MB, resets = 500, control = 1000, idle_frames = 5000,
     continuations = 8, queued = 500,
@@ -47,6 +48,22 @@ local function off_or(check)
     if value == false then return { off = true } end
     return check(value)
   end
+end
+
+-- Where metrics are shown: an address, or its fields. They tell what the gateway serves and to how many.
+local function metrics(value)
+  if type(value) == "string" then value = { listen = value } end
+  if type(value) ~= "table" then
+    return values.expected('an address such as "127.0.0.1:9100", or false for none,', value)
+  end
+  local fields, why, path = values.record { listen = address.listen, public = values.boolean }(value)
+  if not fields then return nil, why, path end
+  if not fields.listen then return nil, 'listen is missing: { listen = "127.0.0.1:9100" }' end
+  if not fields.public and not address.is_loopback(fields.listen) then
+    return nil, ("%s can be reached from other machines; where that is meant, write { listen = %q, public = true }")
+      :format(fields.listen, fields.listen)
+  end
+  return { listen = fields.listen, off = false }
 end
 
 local function version_numbers(text)
@@ -84,6 +101,7 @@ local read = values.record {
   error_log = log({ file = values.text, level = values.one_of { "debug", "info", "warn", "error" } },
     'a path or "stderr"'),
   trusted_proxies = values.list(address.network, 'a list of networks such as "10.0.0.0/8"'),
+  metrics = off_or(metrics),
   http2 = values.record {
     streams = values.integer(1, 65536), window = values.integer(4 * KB, GB),
     connection_window = values.integer(64 * KB, 2 ^ 31 - 1), resets = values.integer(1, 1000000),
