@@ -96,15 +96,16 @@ bool tg_exchange_bodies_let_go(struct tg_exchange *exchange, struct tg_body_call
 
 /* --- What they say --- */
 
-static const struct tg_body_call *failed_one(const struct tg_body_call *list)
+static struct tg_body_call *failed_one(struct tg_body_call *list)
 {
     while (list && !list->failed)
         list = list->next;
     return list;
 }
 
-static void fail_for(struct tg_exchange *exchange, const struct tg_body_call *call)
+static void fail_for(struct tg_exchange *exchange, struct tg_body_call *call)
 {
+    call->failed = false; /* it was heeded: another may fail after it */
     exchange->phases_failed |= 1u << call->phase;
     tg_exchange_cancel_phase(exchange);
     tg_exchange_fail(exchange, 500, "script",
@@ -127,7 +128,7 @@ void tg_exchange_heed_bodies(struct tg_exchange *exchange)
         tg_exchange_fail_for(exchange, TG_REASON_OVERLOAD, "out of memory for a body");
         return;
     }
-    const struct tg_body_call *failed = failed_one(exchange->request_bodies);
+    struct tg_body_call *failed = failed_one(exchange->request_bodies);
     failed = failed ? failed : failed_one(exchange->response_bodies);
     failed = failed ? failed : failed_one(exchange->producer);
     if (failed)
