@@ -437,3 +437,36 @@ describe("a client that leaves", function()
     end
   end)
 end)
+
+describe("a generation that was replaced", function()
+  it("stays for what its handlers of bodies and trailers still have to do", function()
+    local config = [[
+local tg = require "tidegate"
+tg.settings { workers = 1, access_log = false, generations = { detach = 0.05 } }
+tg.listen "127.0.0.1:${port}"
+tg.upstream "origin" { "127.0.0.1:${origin}" }
+tg.route { path = "/filtered", upstream = "origin", response_body = function(_, _, body)
+  for chunk in body:chunks() do body:write((chunk:gsub(".", "%0."))) end
+end }
+tg.route { path = "/passed", upstream = "origin", response_body = function(_, _, body) body:pass(1) end }
+]]
+    local own = gateway.start { config = config, workers = 1, variables = { origin = strict.port } }
+    local filtered, passed = own:connect(), own:connect()
+    filtered:send(client.format { path = "/filtered?text=abcdef&drip=1&every=150" })
+    passed:send(client.format { path = "/passed?text=abcdef&drip=1&every=150" })
+    assert.equal(200, assert(filtered:read_head()).status)
+    assert.equal(200, assert(passed:read_head()).status)
+    assert(own:reload())
+    local first = own:generations().generations
+    assert.is_true(#first >= 2)
+    local text = ""
+    repeat
+      local size = tonumber(assert(filtered:read_bytes(3)):match "^%x", 16)
+      if size > 0 then
+        text = text .. filtered:read_bytes(size)
+        filtered:read_bytes(2)
+      end
+    until size == 0
+    assert.equal("a.b.c.d.e.f.", text)
+  end)
+end)
