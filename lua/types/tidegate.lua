@@ -173,7 +173,7 @@
 ---@alias tidegate.phase.upstream_response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
 ---@alias tidegate.phase.response fun(req: tidegate.Request, res: tidegate.Response, o: table): true?
 ---@alias tidegate.phase.response_body fun(req: tidegate.Request, res: tidegate.Response, body: tidegate.Body, o: table)
----@alias tidegate.phase.trailers fun(req: tidegate.Request, res: tidegate.Response, trailers: tidegate.Headers, o: table)
+---@alias tidegate.phase.trailers fun(req: tidegate.Request, res: tidegate.Response, lines: tidegate.Headers, o: table)
 ---@alias tidegate.phase.error fun(req: tidegate.Request, err: tidegate.Error, o: table): true?
 ---@alias tidegate.phase.log fun(req: tidegate.Request, res: tidegate.Response?, o: table)
 ---@alias tidegate.phase.accept fun(conn: tidegate.Conn, o: table): true?
@@ -1064,6 +1064,70 @@ function tg.semaphore(places) end
 ---@param name string
 ---@return tidegate.Dictionary|fun(fields: { size: integer? }): tidegate.Dictionary
 function tg.shared(name) end
+
+---What only grows; its name should end in `_total`.
+---@class tidegate.Counter
+local Counter = {}
+
+---@param n number?  1; at least 0
+---@param ... string|number  values of the labels
+function Counter:inc(n, ...) end
+
+---The same for these values of the labels, for hot paths: `inc(n?)`.
+---@param ... string|number
+---@return tidegate.Counter
+function Counter:with(...) end
+
+---What goes up and down: one value for all workers.
+---@class tidegate.Gauge
+local Gauge = {}
+
+---@param value number
+---@param ... string|number
+function Gauge:set(value, ...) end
+
+---@param n number?  1; may be negative
+---@param ... string|number
+function Gauge:inc(n, ...) end
+
+---@param ... string|number
+---@return tidegate.Gauge
+function Gauge:with(...) end
+
+---How values are spread.
+---@class tidegate.Histogram
+local Histogram = {}
+
+---@param value number
+---@param ... string|number
+function Histogram:observe(value, ...) end
+
+---@param ... string|number
+---@return tidegate.Histogram
+function Histogram:with(...) end
+
+---What Prometheus reads; declared at load.
+---@class tidegate.Metrics
+tg.metrics = {}
+
+---@param name string
+---@param help string
+---@param labels string[]?
+---@return tidegate.Counter
+function tg.metrics.counter(name, help, labels) end
+
+---@param name string
+---@param help string
+---@param labels string[]?
+---@return tidegate.Gauge
+function tg.metrics.gauge(name, help, labels) end
+
+---@param name string
+---@param help string
+---@param labels string[]?
+---@param buckets number[]?  upper bounds, ascending
+---@return tidegate.Histogram
+function tg.metrics.histogram(name, help, labels, buckets) end
 
 ---Starts a task, which ends with the request that started it.
 ---@param f fun(...): any
