@@ -36,40 +36,48 @@ static struct tg_metric *metrics[TG_METRICS_MAX]; /* sorted by name */
 static size_t metric_count;
 static _Atomic uint64_t over_limit;
 
-/* --- names --- */
-
-static bool is_letter(char c)
+/* The length of the well-formed UTF-8 sequence at the start (no surrogates, nothing overlong, and no control character
+ * but the line feed: people read this in terminals); 0: there is none. */
+static size_t sequence_length(struct tg_slice text)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    const unsigned char *at = (const unsigned char *)text.at;
+    if (at[0] < 0x80)
+        return (at[0] >= 0x20 && at[0] != 0x7F) || at[0] == '\n' ? 1 : 0;
+    size_t length = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
+    if (at[0] < 0xC2 || at[0] > 0xF4 || length > text.length)
+        return 0;
+    unsigned char low = at[0] == 0xE0 || at[0] == 0xC2 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
+    if (at[1] < low || at[1] > high)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
 }
 
-static bool is_name(struct tg_slice name)
+static const struct tg_slice replacement = { "\xEF\xBF\xBD", 3 };
+
+/* A reader refuses everything where one help text isn't UTF-8. NULL when out of memory. */
+static char *clean_text(struct tg_slice text)
 {
-    if (name.length == 0 || !is_letter(name.at[0]))
-        return false;
-    for (size_t i = 1; i < name.length; i++)
-        if (!is_letter(name.at[i]) && !(name.at[i] >= '0' && name.at[i] <= '9'))
-            return false;
-    return true;
+    char *clean = malloc(text.length * replacement.length + 1);
+    size_t length = 0;
+    while (clean && text.length > 0) {
+        size_t taken = sequence_length(text);
+        struct tg_slice piece = taken ? tg_slice_of(text.at, taken) : replacement;
+        memcpy(clean + length, piece.at, piece.length);
+        length += piece.length;
+        text = tg_slice_from(text, taken ? taken : 1);
+    }
+    if (clean)
+        clean[length] = '\0';
+    return clean;
 }
 
 static bool begins_with(struct tg_slice text, struct tg_slice with)
 {
     return text.length >= with.length && memcmp(text.at, with.at, with.length) == 0;
-}
-
-const char *tg_metric_name_problem(struct tg_slice name)
-{
-    if (!is_name(name))
-        return "a name has letters, digits and underscores, and begins with no digit";
-    return name.length > TG_METRIC_NAME_MAX ? "a name has at most 200 bytes" : NULL;
-}
-
-const char *tg_metric_label_problem(struct tg_slice name)
-{
-    if (begins_with(name, TG_SLICE("__")) || tg_slice_equal(name, TG_SLICE("le")))
-        return "\"le\" and names that begin with two underscores are Prometheus' own";
-    return tg_metric_name_problem(name);
 }
 
 /* --- metrics --- */
@@ -158,7 +166,7 @@ static bool fill(struct tg_metric *metric, const struct tg_metric_options *optio
     metric->labels = calloc(options->label_count + 1, sizeof(*metric->labels));
     metric->bounds = calloc(options->bound_count + 1, sizeof(*metric->bounds));
     metric->series = tg_map_new();
-    metric->help = tg_slice_to_string(options->help);
+    metric->help = clean_text(options->help);
     if (!metric->labels || !metric->bounds || !metric->series || !metric->help)
         return false;
     metric->label_count = options->label_count;
@@ -269,7 +277,7 @@ static struct tg_metric *hold(struct tg_metric *metric, const struct tg_metric_o
 {
     if (!is_same(metric, options, problem))
         return NULL;
-    char *help = tg_slice_to_string(options->help);
+    char *help = clean_text(options->help);
     pthread_mutex_lock(&metric->lock);
     if (help) {
         free(metric->help);
@@ -332,33 +340,13 @@ struct tg_slice tg_metric_name(const struct tg_metric *metric)
 
 /* --- series --- */
 
-/* The length of the well-formed UTF-8 sequence at the start (no surrogates, nothing overlong, and no control character
- * but the line feed: people read this in terminals); 0: there is none. */
-static size_t sequence_length(struct tg_slice text)
-{
-    const unsigned char *at = (const unsigned char *)text.at;
-    if (at[0] < 0x80)
-        return (at[0] >= 0x20 && at[0] != 0x7F) || at[0] == '\n' ? 1 : 0;
-    size_t length = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
-    if (at[0] < 0xC2 || at[0] > 0xF4 || length > text.length)
-        return 0;
-    unsigned char low = at[0] == 0xE0 || at[0] == 0xC2 ? 0xA0 : at[0] == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = at[0] == 0xED ? 0x9F : at[0] == 0xF4 ? 0x8F : 0xBF;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((at[i] & 0xC0) != 0x80)
-            return 0;
-    return length;
-}
-
 /* The value as it is kept and shown; its length. */
 static size_t take_value(struct tg_slice value, char *to)
 {
     size_t length = 0;
     while (value.length > 0) {
         size_t taken = sequence_length(value);
-        struct tg_slice piece = taken ? tg_slice_of(value.at, taken) : TG_SLICE("\xEF\xBF\xBD");
+        struct tg_slice piece = taken ? tg_slice_of(value.at, taken) : replacement;
         if (length + piece.length > TG_METRIC_VALUE_MAX)
             break;
         memcpy(to + length, piece.at, piece.length);

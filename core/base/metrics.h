@@ -22,7 +22,6 @@ enum {
     TG_METRIC_LABELS_MAX = 10,
     TG_METRIC_BUCKETS_MAX = 64,
     TG_METRIC_VALUE_MAX = 200, /* bytes of a label value */
-    TG_METRIC_NAME_MAX = 200,
     TG_METRICS_MAX = 2000
 };
 
@@ -48,14 +47,9 @@ struct tg_metric_options {
     struct tg_slice at; /* where it is declared, for messages */
 };
 
-/* What is wrong with a name of a metric or of a label, as Prometheus wants them; NULL: nothing. Names that begin with
- * two underscores are its own, "le" too. */
-const char *tg_metric_name_problem(struct tg_slice name);
-const char *tg_metric_label_problem(struct tg_slice name);
-
 /* The metric of that name, made where there is none; any thread. NULL where there is one of another kind, other labels
  * or buckets, or whose series would have the same name: `problem` says so, with both places. The help text is that of
- * the last one who asked. */
+ * the last one who asked. Names are the caller's to check. */
 struct tg_metric *tg_metric_acquire(const struct tg_metric_options *options, struct tg_text *problem);
 void tg_metric_release(struct tg_metric *metric);
 struct tg_slice tg_metric_name(const struct tg_metric *metric);

@@ -330,6 +330,17 @@ int32_t tg_abi_shared_bucket(struct tg_abi_control *control, struct tg_shared_di
 int32_t tg_abi_shared_window(struct tg_abi_control *control, struct tg_shared_dict *dict, const char *key,
                              uint32_t key_length, double limit, double per, double count);
 
+/* tg.metrics. A part is this worker's values of one series, there as long as the VM. */
+struct tg_metric;
+struct tg_metric_part;
+/* control->length is 1 where the metric has too many series, and this is the one of "other". NULL: no memory. */
+struct tg_metric_part *tg_abi_metric_part(struct tg_abi_control *control, struct tg_metric *metric,
+                                          const char *const *values, const uint32_t *lengths, uint32_t count);
+void tg_abi_metric_count(struct tg_metric_part *part, double amount);
+void tg_abi_metric_set(struct tg_metric_part *part, double value);
+void tg_abi_metric_change(struct tg_metric_part *part, double amount);
+void tg_abi_metric_observe(struct tg_metric_part *part, double value);
+
 /* tg.semaphore. NULL: there are too many. */
 enum tg_abi_enter {
     TG_ABI_ENTER_DONE,

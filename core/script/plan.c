@@ -258,6 +258,7 @@ int tg_plan_read(lua_State *L)
     read_groups(plan);
     tg_plan_read_routes(plan);
     read_shared(plan);
+    tg_plan_read_metrics(plan);
     if (!tg_snapshot_finish(plan->snapshot))
         return luaL_error(L, "out of memory");
     return 0;

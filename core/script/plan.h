@@ -49,6 +49,9 @@ void tg_plan_open_tls(struct tg_plan *plan);
 void tg_plan_read_listener_tls(struct tg_plan *plan, struct tg_listener_config *listener);
 void tg_plan_read_group_tls(struct tg_plan *plan, struct tg_group *group);
 
+/* plan_metrics.c: from the plan on top of the stack. The source holds them, raised or not. */
+void tg_plan_read_metrics(struct tg_plan *plan);
+
 /* plan_routes.c: from the plan on top of the stack. */
 /* Handlers of one phase among the list of uses `name`, in its order. */
 struct tg_chain tg_plan_chain(struct tg_plan *plan, const char *name, enum tg_phase phase);

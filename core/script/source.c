@@ -72,6 +72,8 @@ void tg_generation_source_unref(struct tg_generation_source *source)
     }
     for (size_t i = 0; i < source->shared_count; i++)
         tg_shared_release(source->shared[i].shared);
+    for (size_t i = 0; i < source->metric_count; i++)
+        tg_metric_release(source->metrics[i]);
     free_map(source->globs);
     free_map(source->values);
     free(source->entries);
@@ -391,6 +393,20 @@ int tg_source_lua_dictionary(lua_State *L)
     for (size_t i = 0; i < source->shared_count; i++) {
         if (tg_slice_equal(source->shared[i].shared->name, name)) {
             lua_pushlightuserdata(L, source->shared[i].shared->dict);
+            return 1;
+        }
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+int tg_source_lua_metric(lua_State *L)
+{
+    const struct tg_generation_source *source = source_of(L);
+    struct tg_slice name = check_slice(L, 1);
+    for (size_t i = 0; i < source->metric_count; i++) {
+        if (tg_slice_equal(tg_metric_name(source->metrics[i]), name)) {
+            lua_pushlightuserdata(L, source->metrics[i]);
             return 1;
         }
     }

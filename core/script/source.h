@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "base/shared_registry.h"
 #include "script/script.h"
 
@@ -68,6 +69,8 @@ struct tg_generation_source {
     const struct tg_source_order *orders;
     struct tg_source_shared *shared; /* in the arena; each is held */
     size_t shared_count;
+    struct tg_metric **metrics; /* likewise */
+    size_t metric_count;
     struct tg_text scratch; /* while loading */
 };
 
@@ -86,6 +89,7 @@ int tg_source_lua_file_digest(lua_State *L);
 int tg_source_lua_glob(lua_State *L);
 int tg_source_lua_getenv(lua_State *L);
 int tg_source_lua_dictionary(lua_State *L);
+int tg_source_lua_metric(lua_State *L);
 
 /* Pushes the compiled chunk of a file of the library, such as "tidegate/runtime/boot.lua"; or nil and a message. */
 int tg_source_push_library(lua_State *L, struct tg_generation_source *source, const char *name);

@@ -68,6 +68,7 @@ static void push_core(lua_State *L, struct tg_vm *vm)
     set_source_function(L, vm->source, "glob", tg_source_lua_glob);
     set_source_function(L, vm->source, "getenv", tg_source_lua_getenv);
     set_source_function(L, vm->source, "dictionary", tg_source_lua_dictionary);
+    set_source_function(L, vm->source, "metric", tg_source_lua_metric);
     set_function(L, "spawn", tg_run_lua_spawn);
     set_function(L, "cancel", tg_run_lua_cancel);
     set_function(L, "start_timer", tg_timer_lua_start);

@@ -13,6 +13,7 @@ place.library()
 ---@field upstreams table<string, table>
 ---@field splits table<string, table>
 ---@field shared table<string, table>
+---@field metrics table<string, table>
 ---@field routes table[]
 ---@field uses table[]
 ---@field global_uses integer[]
@@ -26,7 +27,7 @@ function declarations.reset()
   declarations.closed = false
   declarations.settings = nil
   declarations.listeners, declarations.upstreams, declarations.splits = {}, {}, {}
-  declarations.shared = {}
+  declarations.shared, declarations.metrics = {}, {}
   declarations.routes, declarations.uses, declarations.global_uses = {}, {}, {}
   declarations.pending, declarations.group, declarations.including = {}, nil, {}
 end

@@ -75,6 +75,8 @@
 --   splits               list, sorted by name: { name, at, salt, control, arms, request_header?, response_header? };
 --                        arms: list, sorted by name, of { name, share, upstream? }; share in hundredths of a percent
 --   shared               list, sorted by name: { name, size }; those of the library are always there
+--   metrics              list, sorted by name: { name, kind, help, labels, buckets, at }; kind "counter", "gauge" or
+--                        "histogram"
 --   routes               list: each
 --     name, at
 --     hosts              list, lower case; "*.x" is any name below x, at any depth; empty: any
@@ -188,6 +190,7 @@ function plan.build()
     settings = complete, listeners = listeners(), upstreams = by_name(declarations.upstreams, as_it_is),
     splits = by_name(declarations.splits, split_entry), routes = route_list, uses = uses,
     global_uses = declarations.global_uses, shared = shared.plan_entries(),
+    metrics = by_name(declarations.metrics, as_it_is),
   }
 end
 

@@ -4,6 +4,7 @@
 --   main()                chunk of the main file; config_file(path): of an included one; or nil, message
 --   read_file(path), file_digest(path), glob(pattern), getenv(name)   of this generation
 --   dictionary(name)      pointer of a shared dictionary that the generation names
+--   metric(name)          likewise of a metric
 --   spawn(main, task, f, ...)   starts a task: pointer and serial; cancel(pointer, serial)
 --                         gives false where it is the one that runs
 --   abi                   declarations for ffi.cdef
@@ -170,6 +171,7 @@ end
 ---From here on phases run.
 function boot.seal()
   require("tidegate.runtime.dictionary").open()
+  if core.open_metrics then core.open_metrics() end
   host.phase = "run"
 end
 
