@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/text.h"
 
@@ -71,10 +72,21 @@ void tg_print_generations(const json_t *reply)
     print_list(json_object_get(reply, "generations"), true);
 }
 
+/* Times in replies sort as texts. */
+static bool is_past(const char *time_text)
+{
+    char now[32];
+    struct tm parts;
+    time_t seconds = time(NULL);
+    return gmtime_r(&seconds, &parts) && strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%S", &parts) > 0 &&
+           strcmp(time_text, now) < 0;
+}
+
 static void print_certificate(const json_t *certificate)
 {
     const json_t *names = json_object_get(certificate, "names");
-    printf("    until %.10s:", text(certificate, "ends_at"));
+    const char *ends_at = text(certificate, "ends_at");
+    printf("    %s %.10s:", is_past(ends_at) ? "expired" : "until", ends_at);
     for (size_t i = 0; i < json_array_size(names); i++)
         printf("%s %s", i > 0 ? "," : "", json_string_value(json_array_get(names, i)));
     putchar('\n');

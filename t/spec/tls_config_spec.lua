@@ -360,6 +360,20 @@ describe("certificates of the gateway", function()
     self:wait_error 'warn loader: gateway.lua:5: tg.upstream: "u": tls: verify = false'
   end)
 
+  it("that have expired are warned of, and called so by status", function()
+    local self = prepare()
+    take_in(self, "a", shop:issue { names = { "a.example" }, begins = -20 * 86400, ends = -86400 })
+    self:launch { workers = 1 }
+    self:wait_ready()
+    self:wait_error "has expired"
+    local shown = self:command("status").output
+    assert.truthy(shown:find "\n    expired 20%d%d%-%d%d%-%d%d: a%.example\n", shown)
+    take_in(self, "a", shop:issue { names = { "a.example" } })
+    self:reload()
+    shown = self:command("status").output
+    assert.truthy(shown:find "\n    until 20%d%d%-%d%d%-%d%d: a%.example\n", shown)
+  end)
+
   it("are shown by status, beside upstream's peers, which protocol and TLS tell apart [X01] [X02]", function()
     local self = start(CONFIG .. [[
 tg.listen { "127.0.0.1:${port_clear}", redirect_to = "https:8443", name = "clear" }
