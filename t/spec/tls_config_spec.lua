@@ -151,7 +151,8 @@ tg.listen { "127.0.0.1:4", proxy_protocol = { "10.0.0.0/8", "::1" }, handlers = 
     refused(listener "handlers = { { accept = function() end, log = function() end } }", 'phase "log" belongs to')
     refused(listener "handlers = { { init = function() end } }", 'a listener\'s handler has "accept" or "client_hello"')
     refused(listener "handlers = { { acept = function() end } }", 'did you mean "accept"?')
-    refused(listener "handlers = { { client_hello = function() end } }", ": handlers: client_hello never comes", "has no tls")
+    refused(listener "handlers = { { client_hello = function() end } }", ": handlers: client_hello never comes",
+      "has no tls")
     refused('tg.route { handlers = { { accept = function() end, request = function() end } } }',
       'phase "accept" belongs to the handlers of tg.listen')
     refused('tg.use { { client_hello = function() end } }', 'phase "client_hello" belongs to the handlers of tg.listen')
