@@ -241,7 +241,8 @@ void tg_exchange_send_response_head(struct tg_exchange *exchange)
         tg_buffer_queue_clear(&pipe->waiting);
     bool whole =
         pipe->ended && tg_buffer_queue_length(&pipe->waiting) == 0 && !tg_exchange_has_response_trailers(exchange);
-    exchange->trailers_due = tg_exchange_wants_trailers(exchange) && !is_trailers_only(exchange, whole);
+    exchange->trailers_due = tg_exchange_route_has(exchange, TG_PHASE_TRAILERS) &&
+                             tg_exchange_wants_trailers(exchange) && !is_trailers_only(exchange, whole);
     if (exchange->trailers_due)
         make_way_for_trailers(exchange);
     bool end = !tunnel && (bodyless || (whole && !exchange->trailers_due));

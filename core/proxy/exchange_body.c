@@ -282,6 +282,8 @@ void tg_exchange_hold_givers_back(struct tg_exchange *exchange)
 {
     hold_client_back(exchange);
     hold_upstream_back(exchange);
+    if (!tg_exchange_has_bodies(exchange))
+        return;
     tg_body_calls_let_go_on(exchange->request_bodies);
     tg_body_calls_let_go_on(exchange->response_bodies);
     tg_body_calls_let_go_on(exchange->producer);

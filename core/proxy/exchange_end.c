@@ -12,7 +12,8 @@ static void enter_log(struct tg_exchange *exchange)
     exchange->state = TG_EXCHANGE_LOG;
     exchange->times.ended = tg_loop_now(exchange->worker->loop);
     exchange->total_at = exchange->wait_until = INFINITY;
-    tg_exchange_end_bodies(exchange);
+    if (tg_exchange_has_bodies(exchange))
+        tg_exchange_end_bodies(exchange);
     tg_body_pipe_deinit(&exchange->request_pipe);
     tg_body_pipe_deinit(&exchange->response_pipe);
     tg_buffer_queue_clear(&exchange->answer_body);

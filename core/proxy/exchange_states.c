@@ -67,7 +67,9 @@ static bool state_request(struct tg_exchange *exchange)
     }
     narrow_total(exchange);
     exchange->state = TG_EXCHANGE_REQUEST_BODY;
-    if (!tg_exchange_begin_bodies(exchange, TG_PHASE_REQUEST_BODY) && !still_sends_in_vain(exchange))
+    if (!(tg_exchange_route_has(exchange, TG_PHASE_REQUEST_BODY) &&
+          tg_exchange_begin_bodies(exchange, TG_PHASE_REQUEST_BODY)) &&
+        !still_sends_in_vain(exchange))
         begin_first_attempt(exchange);
     return true;
 }
@@ -188,7 +190,8 @@ static bool state_response(struct tg_exchange *exchange)
         tg_exchange_fail_for(exchange, exchange->upstream_failed, exchange->upstream_detail);
     } else if (tg_exchange_apply_pending_fields(exchange)) {
         exchange->state = TG_EXCHANGE_RESPONSE_BODY;
-        if (!tg_exchange_begin_bodies(exchange, TG_PHASE_RESPONSE_BODY))
+        if (!(tg_exchange_route_has(exchange, TG_PHASE_RESPONSE_BODY) &&
+              tg_exchange_begin_bodies(exchange, TG_PHASE_RESPONSE_BODY)))
             tg_exchange_send_response_head(exchange);
     } else {
         tg_exchange_break_off(exchange, TG_REASON_OVERLOAD);
@@ -211,7 +214,8 @@ static void note_changed_response(struct tg_exchange *exchange)
 /* The head waits for the first word of the handlers of the body. */
 static bool state_response_body(struct tg_exchange *exchange)
 {
-    tg_exchange_start_producer(exchange);
+    if (exchange->producer)
+        tg_exchange_start_producer(exchange);
     tg_exchange_pump_request(exchange);
     bool ready = tg_exchange_bodies_let_go(exchange, exchange->response_bodies);
     if (exchange->bodies_spoke)
@@ -254,7 +258,8 @@ static bool trailers_done(struct tg_exchange *exchange)
 static bool state_streaming(struct tg_exchange *exchange)
 {
     const struct tg_body_pipe *pipe = &exchange->response_pipe;
-    tg_exchange_start_producer(exchange);
+    if (exchange->producer)
+        tg_exchange_start_producer(exchange);
     if (exchange->trailers_due && pipe->ended && !pipe->failed && !trailers_done(exchange))
         return true;
     tg_exchange_pump_response(exchange);

@@ -31,6 +31,16 @@ bool tg_exchange_repeat_misdirected(struct tg_exchange *exchange);
 void tg_exchange_drop_upstream(struct tg_exchange *exchange, enum tg_reason reason);
 
 /* exchange_bodies.c */
+/* Most exchanges have none of them, and pay for nothing more than this look. */
+static inline bool tg_exchange_has_bodies(const struct tg_exchange *exchange)
+{
+    return exchange->request_bodies || exchange->response_bodies || exchange->producer;
+}
+
+static inline bool tg_exchange_route_has(const struct tg_exchange *exchange, enum tg_phase phase)
+{
+    return exchange->route->phases >> phase & 1;
+}
 /* Lets handlers of the request's, or the response's, body in; false: there are none. May fail the exchange, which has
  * another state then. */
 bool tg_exchange_begin_bodies(struct tg_exchange *exchange, enum tg_phase phase) __attribute__((warn_unused_result));
