@@ -14,7 +14,7 @@
 ---@field access_log false|string|{ file: string }|nil  path, or "stdout" (default); false: none
 ---@field error_log string|{ file?: string, level?: tidegate.LogLevel }|nil  path, or "stderr" (default); level "info"
 ---@field trusted_proxies string[]?  networks whose X-Forwarded-For is believed
----@field metrics false|string|{ listen: string, public: boolean? }|nil  where GET /metrics is answered; default: nowhere
+---@field metrics false|string|{ listen: string, public: boolean? }|nil  who answers GET /metrics; default: nobody
 ---@field http2 tidegate.Settings.Http2?
 ---@field tls { ticket_rotation: integer?, key_log: string? }?  seconds between keys of tickets (8 hours); for debugging
 ---@field fips boolean?  OpenSSL's FIPS provider, approved algorithms only; changes at a restart
