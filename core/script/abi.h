@@ -341,6 +341,38 @@ void tg_abi_metric_set(struct tg_metric_part *part, double value);
 void tg_abi_metric_change(struct tg_metric_part *part, double amount);
 void tg_abi_metric_observe(struct tg_metric_part *part, double value);
 
+/* tg.http: one request, made, filled in, started and read in this order. A text: what is wrong with what was given.
+ * NULL: there are too many. */
+struct tg_abi_http_line {
+    const char *name, *value;
+    uint32_t name_length, value_length;
+};
+enum tg_abi_http_start {
+    TG_ABI_HTTP_STARTED, /* the coroutine is woken when it is over */
+    TG_ABI_HTTP_BUSY,
+    TG_ABI_HTTP_TOO_LARGE,
+    TG_ABI_HTTP_NO_UPSTREAM,
+    TG_ABI_HTTP_NO_RUN, /* nothing that could wait is running */
+};
+struct tg_abi_owned *tg_abi_http_new(struct tg_abi_control *control, double limit);
+const char *tg_abi_http_target(struct tg_abi_owned *call, const char *method, uint32_t method_length, const char *path,
+                               uint32_t length);
+const char *tg_abi_http_header(struct tg_abi_owned *call, const char *name, uint32_t length, const char *value,
+                               uint32_t value_length);
+int32_t tg_abi_http_has_header(struct tg_abi_owned *call, const char *name, uint32_t length);
+/* INFINITY for connect_seconds: as the upstream says. */
+int32_t tg_abi_http_start(struct tg_abi_owned *call, const char *upstream, uint32_t length, const char *body,
+                          uint32_t body_length, double seconds, double connect_seconds);
+/* The word for what went wrong; NULL: nothing did. */
+const char *tg_abi_http_failed(struct tg_abi_owned *call);
+const char *tg_abi_http_detail(struct tg_abi_owned *call);
+int32_t tg_abi_http_status(struct tg_abi_owned *call);
+/* Lines from 0 on; 0: there are no more. */
+int32_t tg_abi_http_line(struct tg_abi_owned *call, int32_t trailers, int32_t position, struct tg_abi_http_line *line);
+double tg_abi_http_length(struct tg_abi_owned *call);
+/* NULL: no memory. */
+const char *tg_abi_http_body(struct tg_abi_owned *call);
+
 /* tg.semaphore. NULL: there are too many. */
 enum tg_abi_enter {
     TG_ABI_ENTER_DONE,
@@ -525,6 +557,57 @@ int32_t tg_abi_aes_gcm_open(struct tg_abi_control *control, const char *key, uin
                             uint32_t length, const char *beside, uint32_t beside_length, char *to);
 /* 1: the text is a JSON object, and no name stands twice in any object of it. */
 int32_t tg_abi_json_unique(const char *text, uint32_t length);
+/* Sockets. One is refused by NULL: control->length is 1 where the address is at fault (*problem says how), else there
+ * is no memory or descriptor. */
+enum tg_abi_socket_state {
+    TG_ABI_SOCKET_CONNECTING,
+    TG_ABI_SOCKET_OPEN,
+    TG_ABI_SOCKET_ENDED, /* the peer has ended its direction */
+    TG_ABI_SOCKET_CLOSED,
+    TG_ABI_SOCKET_REFUSED,
+    TG_ABI_SOCKET_RESET,
+    TG_ABI_SOCKET_TLS,
+    TG_ABI_SOCKET_UNTRUSTED,
+    TG_ABI_SOCKET_BROKEN, /* our side failed */
+};
+enum tg_abi_socket_result {
+    TG_ABI_SOCKET_READY,
+    TG_ABI_SOCKET_WAIT,  /* the coroutine is woken */
+    TG_ABI_SOCKET_TAKEN, /* another one waits already */
+    TG_ABI_SOCKET_NO_RUN,
+    TG_ABI_SOCKET_UNREAD, /* kept can't be what has bytes, or an end, that nobody took */
+    TG_ABI_SOCKET_UNFIT,  /* nor what is closed, half closed, half sent, or without a pool */
+    TG_ABI_SOCKET_NO_MEMORY,
+};
+/* Who is trusted, and whom the certificate must name. `ca`: PEM; of length 0: the system's. */
+struct tg_abi_owned *tg_abi_tls_new(struct tg_abi_control *control, const char *name, uint32_t name_length,
+                                    const char *ca, uint32_t ca_length, int32_t verify, const char **problem);
+/* tls may be NULL. name: to be sent and checked. pool: how many idle ones of this kind are kept; 0: none, and none is
+ * taken. for_generation: it isn't closed before the generation ends. */
+struct tg_abi_owned *tg_abi_socket_new(struct tg_abi_control *control, const char *address, uint32_t length,
+                                       struct tg_abi_owned *tls, const char *name, uint32_t name_length, uint32_t pool,
+                                       int32_t for_generation, const char **problem);
+int32_t tg_abi_socket_state(struct tg_abi_owned *socket);
+int32_t tg_abi_socket_reused(struct tg_abi_owned *socket);
+const char *tg_abi_socket_problem(struct tg_abi_owned *socket);
+uint32_t tg_abi_socket_buffered(struct tg_abi_owned *socket);
+/* The first place of the text at or behind `from`; -1: it isn't there. */
+int32_t tg_abi_socket_find(struct tg_abi_owned *socket, const char *text, uint32_t length, uint32_t from);
+/* No more than there are. They lie there until the next call. */
+const char *tg_abi_socket_take(struct tg_abi_owned *socket, uint32_t length);
+/* READY: so many bytes are there, or no more will come; 0 bytes: the connect has an outcome. */
+int32_t tg_abi_socket_await(struct tg_abi_control *control, struct tg_abi_owned *socket, uint32_t bytes);
+/* Between begin and end of a send, texts are given; room: until few of their bytes wait. A send that was begun and
+ * never ended (its coroutine was) has cut what it sent: the socket is reset. */
+int32_t tg_abi_socket_begin_send(struct tg_abi_control *control, struct tg_abi_owned *socket);
+void tg_abi_socket_send(struct tg_abi_owned *socket, const char *text, uint32_t length);
+int32_t tg_abi_socket_room(struct tg_abi_control *control, struct tg_abi_owned *socket);
+void tg_abi_socket_end_send(struct tg_abi_owned *socket);
+void tg_abi_socket_finish(struct tg_abi_owned *socket);
+void tg_abi_socket_close(struct tg_abi_owned *socket);
+/* What was sent or is being sent is cut. */
+void tg_abi_socket_reset(struct tg_abi_owned *socket);
+int32_t tg_abi_socket_keep(struct tg_abi_owned *socket, double idle);
 /* cdef end */
 
 #endif

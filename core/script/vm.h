@@ -103,6 +103,7 @@ struct tg_vm {
     struct tg_abi_sharing *sharing;   /* of abi_shared.c, owned; NULL until used */
     struct tg_abi_hashing *hashing;   /* of abi_hash.c, owned; NULL until used */
     struct tg_abi_matching *matching; /* of abi_regex.c, the same */
+    struct tg_socket_pool *sockets;   /* of abi_socket_pool.c, the same */
     char uuid[40];
     size_t collect_above; /* memory.used beyond which the collector is helped */
     double hook_deadline; /* monotonic: a top level or init must be done by then; 0: no limit */

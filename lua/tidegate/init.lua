@@ -41,7 +41,7 @@ for _, name in ipairs(require "tidegate.runtime.lazy") do LAZY[name] = true end
 
 -- Names that the API has and this version has not.
 local LATER = {
-  tcp = true, udp = true, dns = true, redis = true,
+  udp = true, dns = true, redis = true,
 }
 
 local function missing(_, name)

@@ -10,10 +10,12 @@ local function read(path)
 end
 
 describe("the annotations", function()
-  local text = read "lua/types/tidegate.lua" .. read "lua/types/library.lua"
+  local NAMES = { "tidegate", "library", "sockets" }
+  local text = ""
+  for _, name in ipairs(NAMES) do text = text .. read("lua/types/" .. name .. ".lua") end
 
   it("are Lua that parses", function()
-    for _, name in ipairs { "tidegate", "library" } do assert(loadstring(read("lua/types/" .. name .. ".lua"))) end
+    for _, name in ipairs(NAMES) do assert(loadstring(read("lua/types/" .. name .. ".lua"))) end
   end)
 
   it("name every name of the module and of its parts", function()

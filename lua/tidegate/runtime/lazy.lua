@@ -1,5 +1,5 @@
 --- The modules of the library that are loaded when a script first names them.
 return {
   "base64", "bytes", "cache", "cookie", "crypto", "hash", "ip", "jwt", "limit", "metrics", "re",
-  "semaphore", "time", "timer",
+  "semaphore", "tcp", "time", "timer",
 }
