@@ -25,14 +25,18 @@ local function accept()
   return peer
 end
 
+-- The rest, after closing: a list with a nil in it has no length to unpack it by.
+local function closing(peer, ...)
+  peer:close()
+  return ...
+end
+
 -- What a connected piece returns when the server does this.
 local function talk(code, serve, options)
   local results = begin_connected(code, options)
   local peer = accept()
   serve(peer)
-  local list = { results() }
-  peer:close()
-  return unpack(list)
+  return closing(peer, results())
 end
 
 local function eval(code) return scripting.eval(edge, USE .. code) end
@@ -391,9 +395,7 @@ describe("tg.tcp", function()
         local line = secure:receive()
         if line then secure:send(line .. " you\n") end
       end
-      local list = { results() }
-      secure:close()
-      return unpack(list)
+      return closing(secure, results())
     end
 
     it("checks the certificate against the authority and the name", function()
