@@ -341,38 +341,6 @@ void tg_abi_metric_set(struct tg_metric_part *part, double value);
 void tg_abi_metric_change(struct tg_metric_part *part, double amount);
 void tg_abi_metric_observe(struct tg_metric_part *part, double value);
 
-/* tg.http: one request, made, filled in, started and read in this order. A text: what is wrong with what was given.
- * NULL: there are too many. */
-struct tg_abi_http_line {
-    const char *name, *value;
-    uint32_t name_length, value_length;
-};
-enum tg_abi_http_start {
-    TG_ABI_HTTP_STARTED, /* the coroutine is woken when it is over */
-    TG_ABI_HTTP_BUSY,
-    TG_ABI_HTTP_TOO_LARGE,
-    TG_ABI_HTTP_NO_UPSTREAM,
-    TG_ABI_HTTP_NO_RUN, /* nothing that could wait is running */
-};
-struct tg_abi_owned *tg_abi_http_new(struct tg_abi_control *control, double limit);
-const char *tg_abi_http_target(struct tg_abi_owned *call, const char *method, uint32_t method_length, const char *path,
-                               uint32_t length);
-const char *tg_abi_http_header(struct tg_abi_owned *call, const char *name, uint32_t length, const char *value,
-                               uint32_t value_length);
-int32_t tg_abi_http_has_header(struct tg_abi_owned *call, const char *name, uint32_t length);
-/* INFINITY for connect_seconds: as the upstream says. */
-int32_t tg_abi_http_start(struct tg_abi_owned *call, const char *upstream, uint32_t length, const char *body,
-                          uint32_t body_length, double seconds, double connect_seconds);
-/* The word for what went wrong; NULL: nothing did. */
-const char *tg_abi_http_failed(struct tg_abi_owned *call);
-const char *tg_abi_http_detail(struct tg_abi_owned *call);
-int32_t tg_abi_http_status(struct tg_abi_owned *call);
-/* Lines from 0 on; 0: there are no more. */
-int32_t tg_abi_http_line(struct tg_abi_owned *call, int32_t trailers, int32_t position, struct tg_abi_http_line *line);
-double tg_abi_http_length(struct tg_abi_owned *call);
-/* NULL: no memory. */
-const char *tg_abi_http_body(struct tg_abi_owned *call);
-
 /* tg.semaphore. NULL: there are too many. */
 enum tg_abi_enter {
     TG_ABI_ENTER_DONE,
