@@ -1,6 +1,7 @@
 #include "http/grpc.h"
 
 #include "http/byte_class.h"
+#include "http/uri.h"
 
 enum { TIMEOUT_DIGITS = 8, TIMEOUT_MOST = 99999999, PREFIX = 5 };
 
@@ -71,29 +72,7 @@ static bool plain_in_message(unsigned char byte)
 
 bool tg_grpc_message_encode(struct tg_slice text, struct tg_arena *arena, struct tg_slice *out)
 {
-    size_t special = 0, length = 0;
-    for (size_t i = 0; i < text.length; i++)
-        special += !plain_in_message((unsigned char)text.at[i]);
-    *out = text;
-    if (special == 0)
-        return true;
-    if (special > (SIZE_MAX - text.length) / 2)
-        return false;
-    char *space = tg_arena_alloc(arena, text.length + 2 * special);
-    if (!space)
-        return false;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char byte = (unsigned char)text.at[i];
-        if (plain_in_message(byte)) {
-            space[length++] = (char)byte;
-            continue;
-        }
-        space[length++] = '%';
-        space[length++] = "0123456789ABCDEF"[byte >> 4];
-        space[length++] = "0123456789ABCDEF"[byte & 15];
-    }
-    *out = tg_slice_of(space, length);
-    return true;
+    return tg_percent_encode_but(text, plain_in_message, arena, out);
 }
 
 enum tg_grpc_status tg_grpc_status_of_http(int status)

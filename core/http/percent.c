@@ -26,28 +26,23 @@ bool tg_percent_decode(struct tg_slice text, struct tg_arena *arena, struct tg_s
     return true;
 }
 
-static size_t count_reserved(struct tg_slice text)
+bool tg_percent_encode_but(struct tg_slice text, bool (*stays)(unsigned char byte), struct tg_arena *arena,
+                           struct tg_slice *out)
 {
-    size_t count = 0;
+    size_t encoded = 0, length = 0;
     for (size_t i = 0; i < text.length; i++)
-        count += !tg_byte_is(text.at[i], TG_BYTE_UNRESERVED);
-    return count;
-}
-
-bool tg_percent_encode(struct tg_slice text, struct tg_arena *arena, struct tg_slice *out)
-{
-    size_t reserved = count_reserved(text), length = 0;
+        encoded += !stays((unsigned char)text.at[i]);
     *out = text;
-    if (reserved == 0)
+    if (encoded == 0)
         return true;
-    if (reserved > (SIZE_MAX - text.length) / 2)
+    if (encoded > (SIZE_MAX - text.length) / 2)
         return false;
-    char *space = tg_arena_alloc(arena, text.length + 2 * reserved);
+    char *space = tg_arena_alloc(arena, text.length + 2 * encoded);
     if (!space)
         return false;
     for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.at[i];
-        if (tg_byte_is((char)byte, TG_BYTE_UNRESERVED)) {
+        if (stays(byte)) {
             space[length++] = (char)byte;
             continue;
         }
@@ -57,4 +52,14 @@ bool tg_percent_encode(struct tg_slice text, struct tg_arena *arena, struct tg_s
     }
     *out = tg_slice_of(space, length);
     return true;
+}
+
+static bool is_unreserved(unsigned char byte)
+{
+    return tg_byte_is((char)byte, TG_BYTE_UNRESERVED);
+}
+
+bool tg_percent_encode(struct tg_slice text, struct tg_arena *arena, struct tg_slice *out)
+{
+    return tg_percent_encode_but(text, is_unreserved, arena, out);
 }

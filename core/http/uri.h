@@ -51,5 +51,8 @@ bool tg_percent_decode(struct tg_slice text, struct tg_arena *arena, struct tg_s
 /* Percent-encodes all but unreserved bytes, for one path segment or query piece. */
 bool tg_percent_encode(struct tg_slice text, struct tg_arena *arena, struct tg_slice *out)
     __attribute__((warn_unused_result));
+/* The same for all bytes but those that stay as they are. */
+bool tg_percent_encode_but(struct tg_slice text, bool (*stays)(unsigned char byte), struct tg_arena *arena,
+                           struct tg_slice *out) __attribute__((warn_unused_result));
 
 #endif
