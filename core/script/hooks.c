@@ -101,15 +101,9 @@ static bool handler_over(struct tg_record *record, enum tg_run_outcome outcome, 
 
 static bool enter(struct tg_record *record, uint32_t use, enum tg_hook_result *result)
 {
-    struct tg_vm *vm = record->vm;
-    struct tg_run *run = tg_run_new(vm, TG_RUN_PHASE, record);
+    struct tg_run *run = tg_record_enter(record, TG_RUN_PHASE, use);
     *result = TG_HOOK_FAILED;
-    if (!run)
-        return false;
-    run->use = use;
-    record->run = run;
-    lua_rawgeti(run->thread, LUA_REGISTRYINDEX, vm->entries[use * TG_PHASES + record->phase]);
-    return handler_over(record, tg_run_resume(run, 0), result);
+    return run && handler_over(record, tg_run_resume(run, 0), result);
 }
 
 static enum tg_hook_result walk(struct tg_record *record)

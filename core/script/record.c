@@ -115,6 +115,18 @@ static void leave_log_fields(struct tg_record *record)
     left->length = copy.at ? copy.length : 0;
 }
 
+struct tg_run *tg_record_enter(struct tg_record *record, enum tg_run_kind kind, uint32_t use)
+{
+    struct tg_vm *vm = record->vm;
+    struct tg_run *run = tg_run_new(vm, kind, record);
+    if (!run)
+        return NULL;
+    run->use = use;
+    record->run = run;
+    lua_rawgeti(run->thread, LUA_REGISTRYINDEX, vm->entries[use * TG_PHASES + record->phase]);
+    return run;
+}
+
 void tg_record_end(struct tg_record *record)
 {
     tg_record_release(record);

@@ -68,6 +68,9 @@ static inline bool tg_run_returned_rightly(const struct tg_run *run)
     return lua_gettop(thread) == 0 || lua_isnil(thread, 1) || (lua_isboolean(thread, 1) && lua_toboolean(thread, 1));
 }
 
+/* A run of the record's for the handler's function of record->phase, which is on its stack; it becomes record->run.
+ * NULL: out of memory. */
+struct tg_run *tg_record_enter(struct tg_record *record, enum tg_run_kind kind, uint32_t use);
 /* Continues what waited, once a run that is no task has been resumed by the loop (hooks.c, door.c, attach.c). */
 void tg_record_continue(struct tg_record *record, enum tg_run_outcome outcome);
 void tg_body_continue(struct tg_run *run, enum tg_run_outcome outcome);
