@@ -30,10 +30,6 @@ describe("a VM that is dropped", function()
   end
 
   it("fails only the requests that are suspended in it", function()
-    local load = process.start {
-      program = process.program "load",
-      arguments = { "--port", edge.port, "--connections", 16, "--path", "/fixed" },
-    }
     local sleeping, streaming = {}, {}
     for i = 1, 10 do
       sleeping[i] = edge:connect()
@@ -42,6 +38,13 @@ describe("a VM that is dropped", function()
       streaming[i]:send(client.format { path = "/sleep?wait=0&seed=2&body=400000&drip=20000&every=20" })
       assert.equal(200, streaming[i]:read_head().status)
     end
+    local function counters() return edge:status().counters end
+    process.wait_until(function() return counters().requests_active == 20 end, 10, "all of them under way")
+    local load = process.start {
+      program = process.program "load",
+      arguments = { "--port", edge.port, "--connections", 16, "--path", "/fixed" },
+    }
+    process.wait_until(function() return counters().connections_accepted >= 36 end, 10, "the load beside them")
     drop()
     for i = 1, 10 do
       local response = assert(sleeping[i]:read_response { timeout = 5 })
